@@ -1,0 +1,223 @@
+import type { Json } from '../message/message.ts';
+import type { BackoffPolicy } from '../runtime/backoff.ts';
+import type { Millis } from '../runtime/clock.ts';
+
+/** domain.toml as the daemon understands it: overlay, variables and defaults applied, all times in ms, all paths absolute. */
+export interface Config {
+  /** The file it was read from, absolute. */
+  readonly file: string;
+  /** The overlay that was asked for, or null. */
+  readonly env: string | null;
+  readonly domain: DomainConfig;
+  readonly eventProcessing: 'async' | 'sync';
+  readonly commandProcessing: 'async' | 'sync';
+  readonly messageProcessing: 'async' | 'sync';
+  readonly handlers: HandlersConfig;
+  readonly databases: ReadonlyMap<string, DatabaseConfig>;
+  /** Has `default`. */
+  readonly brokers: ReadonlyMap<string, BrokerConfig>;
+  readonly eventStore: EventStoreConfig;
+  /** Null when `enable_outbox` is false. */
+  readonly outbox: OutboxConfig | null;
+  readonly server: ServerConfig;
+  readonly logging: LoggingConfig;
+  readonly telemetry: TelemetryConfig;
+  /** The `[custom]` table, frozen: `ctx.config`. */
+  readonly custom: { readonly [key: string]: Json };
+  /** Keys that the file states and that this version reads but does not act on, as `[table] key`. */
+  readonly withoutEffect: readonly string[];
+}
+
+export interface DomainConfig {
+  /** As written. */
+  readonly name: string;
+  /** `book_shop`: in streams and groups. */
+  readonly normalized: string;
+  /** `BookShop`: in types. */
+  readonly camel: string;
+}
+
+export interface HandlersConfig {
+  /** Files or folders, absolute. Empty when the file names none. */
+  readonly paths: readonly string[];
+  readonly importTimeoutMs: Millis;
+}
+
+export type DatabaseConfig =
+  | { readonly provider: 'memory'; readonly name: string }
+  | {
+      readonly provider: 'postgresql';
+      readonly name: string;
+      /** Holds a password: never logged. */
+      readonly uri: string;
+      readonly schema: string;
+      readonly poolSize: number;
+      readonly maxOverflow: number;
+      readonly connectTimeoutMs: Millis;
+      /** The bound of every statement of the daemon itself; past it the connection is destroyed. */
+      readonly statementTimeoutMs: Millis;
+    };
+
+export type BrokerConfig =
+  | { readonly provider: 'inline'; readonly name: string }
+  | {
+      readonly provider: 'redis' | 'redis_pubsub';
+      readonly name: string;
+      /** Holds a password: never logged. */
+      readonly uri: string;
+      readonly connectTimeoutMs: Millis;
+      /** The bound of every command; a blocking read adds its block time. Past it the socket is destroyed. */
+      readonly commandTimeoutMs: Millis;
+      readonly maxConnections: number | null;
+      /** Names become `{category}…`, so that a stream, its dead letters and its leases share a slot. */
+      readonly hashTag: boolean;
+    };
+
+export type EventStoreConfig =
+  | { readonly provider: 'memory' }
+  | { readonly provider: 'message_db'; readonly uri: string; readonly maxConnections: number };
+
+export interface OutboxConfig {
+  /** The broker of rows that name none. */
+  readonly broker: string;
+  readonly externalBrokers: readonly string[];
+  /** Rows a batch. */
+  readonly batchSize: number;
+  /** The poll that does not rely on any hint. */
+  readonly pollEveryMs: Millis;
+  readonly maxPollEveryMs: Millis;
+  /** `stream`: a refused row holds back the later rows of its stream. `none`: it holds back nothing. */
+  readonly ordering: 'stream' | 'none';
+  readonly retry: { readonly maxAttempts: number; readonly backoff: BackoffPolicy };
+  readonly cleanup: {
+    readonly publishedRetentionMs: Millis;
+    readonly abandonedRetentionMs: Millis;
+    readonly batchSize: number;
+    readonly everyMs: Millis;
+  };
+  /** Rows with larger bodies are abandoned with a reason. */
+  readonly maxMessageBytes: number;
+  readonly maxBatchBytes: number;
+  readonly lease: LeaseTimes;
+  readonly lanes: LanesConfig | null;
+}
+
+export interface LeaseTimes {
+  readonly ttlMs: Millis;
+  readonly renewEveryMs: Millis;
+  readonly marginMs: Millis;
+}
+
+export interface LanesConfig {
+  /** Rows with a priority below this go to the backfill lane. */
+  readonly threshold: number;
+  readonly suffix: string;
+}
+
+export interface ServerConfig {
+  readonly workers: number;
+  readonly drainTimeoutMs: Millis;
+  readonly startupTimeoutMs: Millis;
+  readonly health: HttpConfig;
+  readonly ingress: IngressConfig;
+  readonly dlq: {
+    readonly enabled: boolean;
+    readonly retentionMs: Millis;
+    readonly alertThreshold: number;
+    readonly checkEveryMs: Millis;
+  };
+  readonly lanes: LanesConfig | null;
+  /** What `resolveSubscription` layers: read it through that function only. */
+  readonly subscriptions: SubscriptionLayers;
+}
+
+export interface HttpConfig {
+  readonly enabled: boolean;
+  readonly host: string;
+  /** 0: any free port, which the start log names. */
+  readonly port: number;
+}
+
+export interface IngressConfig extends HttpConfig {
+  /** Needed unless `host` is loopback. */
+  readonly token: string | null;
+  readonly maxBodyBytes: number;
+}
+
+export interface LoggingConfig {
+  readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+  readonly format: 'auto' | 'console' | 'json';
+  readonly redact: readonly string[];
+  readonly slowHandlerThresholdMs: Millis;
+}
+
+export interface TelemetryConfig {
+  readonly enabled: boolean;
+  readonly serviceName: string;
+  readonly exporter: string;
+  readonly endpoint: string | null;
+}
+
+export type SubscriptionType = 'stream' | 'event_store';
+
+/** Settings in the units of domain.toml, each only where its layer states it. */
+export type SubscriptionFields = { readonly [field: string]: string | number | boolean };
+
+/** The layers that a subscription's settings are resolved from, each as its place in the file states it (WIRE §1). */
+export interface SubscriptionLayers {
+  readonly defaultType: SubscriptionType | null;
+  readonly defaultProfile: string | null;
+  /** Choices stated in `[server]` itself. */
+  readonly server: SubscriptionFields;
+  readonly stream: SubscriptionFields;
+  readonly eventStore: SubscriptionFields;
+  readonly broker: SubscriptionFields;
+  /** `[server.subscriptions.<Handler>]`. */
+  readonly handlers: ReadonlyMap<string, { readonly profile: string | null; readonly fields: SubscriptionFields }>;
+  /** `[server.profiles.<n>]`, inheritance resolved, and the built-in ones. */
+  readonly profiles: ReadonlyMap<string, SubscriptionFields>;
+}
+
+/** How one handler is fed. */
+export interface SubscriptionConfig {
+  readonly type: SubscriptionType;
+  /** The profile in force, or null. */
+  readonly profile: string | null;
+  /** Deliveries a read. */
+  readonly batchSize: number;
+  /** A rest between reads; 0 for none. */
+  readonly tickMs: Millis;
+  /** How long a read waits for the first entry. */
+  readonly blockMs: Millis;
+  /** Handlers of this subscription that run at once, across aggregates; within one they keep their order. */
+  readonly concurrency: number;
+  readonly handlerTimeoutMs: Millis;
+  readonly retry: RetryConfig;
+  readonly breaker: BreakerConfig;
+  /** Entries untouched for so long are taken over from their consumer; at least three heartbeats. */
+  readonly minIdleMs: Millis;
+  readonly heartbeatEveryMs: Millis;
+  /** How often entries of dead consumers are looked for. */
+  readonly reclaimEveryMs: Millis;
+  readonly positionUpdateInterval: number;
+  /** A wish: trimming never removes what a group has not acknowledged. Null for none. */
+  readonly retentionMaxlen: number | null;
+  /** For `subscriptions status` and `config show --origin`: each setting's value in the file's unit, and its layer. */
+  readonly origins: ReadonlyMap<string, { readonly value: string | number | boolean; readonly origin: string }>;
+}
+
+export interface RetryConfig {
+  /** Attempts in all before a message is given up. */
+  readonly maxAttempts: number;
+  /** Crashes of the process with this message in hand before it is given up. */
+  readonly maxCrashes: number;
+  readonly backoff: BackoffPolicy;
+  /** What becomes of a message that is given up. */
+  readonly onExhausted: 'dead_letter' | 'discard' | 'halt';
+}
+
+export interface BreakerConfig {
+  /** Failures in a row that open it. */
+  readonly threshold: number;
+  readonly resetAfterMs: Millis;
+}

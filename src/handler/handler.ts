@@ -1,0 +1,124 @@
+import type { Sql } from 'postgres';
+import type { Json, JsonObject, Message } from '../message/message.ts';
+
+/**
+ * Payloads by message name. Empty here; an application adds to it, by hand or from its schemas, and `handles` and
+ * `raise` are then checked by name:
+ *
+ *   declare module 'domaind' { interface MessageTypes { PlaceOrder: { order_id: string } } }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging
+export interface MessageTypes {}
+
+/** The payloads of the application, or plain JSON objects where it has declared none. */
+export type Payloads = [keyof MessageTypes] extends [never] ? { readonly [name: string]: JsonObject } : MessageTypes;
+export type MessageName = Extract<keyof Payloads, string>;
+
+/** A line of the handler's log: the message, and facts beside it. Never pass payloads with personal data. */
+export interface HandlerLog {
+  debug(message: string, facts?: object): void;
+  info(message: string, facts?: object): void;
+  warn(message: string, facts?: object): void;
+  error(message: string, facts?: object): void;
+}
+
+/**
+ * Documents by id, in the handler's transaction: a small store for handlers that need no tables of their own, the same
+ * on `memory` and `postgresql`.
+ */
+export interface Collection {
+  get(id: string): Promise<JsonObject | null>;
+  put(id: string, value: JsonObject): Promise<void>;
+  delete(id: string): Promise<void>;
+  /** In the order of their ids. */
+  list(): Promise<readonly { readonly id: string; readonly value: JsonObject }[]>;
+}
+
+export interface RaiseOptions<Data> {
+  /** `order`, or with its domain `bookshelf::order`. */
+  readonly category: string;
+  readonly id: string;
+  readonly data: Data;
+  readonly version?: number;
+  /** Higher is sooner, between streams; never at the cost of the order within one. */
+  readonly priority?: number;
+  readonly partitionKey?: string;
+  /** Also to the external brokers. */
+  readonly published?: boolean;
+  /** ISO-8601: not before. */
+  readonly deliverAt?: string;
+  readonly extensions?: JsonObject;
+}
+
+export interface ProcessOptions {
+  readonly category: string;
+  /** The aggregate that the command is for; a fresh id where there is none yet. */
+  readonly id?: string;
+  readonly version?: number;
+  readonly priority?: number;
+  readonly partitionKey?: string;
+  /** The same key brings the first answer, not a second execution. */
+  readonly idempotencyKey?: string;
+  readonly deadline?: string;
+  readonly deliverAt?: string;
+  readonly extensions?: JsonObject;
+}
+
+/** What a handler may know and do besides the message. */
+export interface HandlerContext {
+  /** The message in hand; for subscribers, what could be told of it. */
+  readonly message: { readonly id: string; readonly correlationId: string | null; readonly stream: string };
+  /** Counts from 1. Above 1, the handler has seen this message before, perhaps to the end. */
+  readonly attempt: number;
+  /** Aborts when the handler has run too long, lost its message, or the daemon must go. */
+  readonly signal: AbortSignal;
+  readonly log: HandlerLog;
+  /**
+   * The handler's transaction on its database, opened at the first statement and committed when the handler returns.
+   * The inbox row goes first: a message that was handled before has no second effect. `postgresql` only.
+   */
+  readonly sql: Sql;
+  /** Documents in the same transaction; on every database. */
+  store(collection: string): Collection;
+  /** An event, written to the outbox in the same transaction. */
+  raise<Name extends MessageName>(name: Name, options: RaiseOptions<Payloads[Name]>): void;
+  /** A command, written to the outbox in the same transaction. */
+  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ProcessOptions): void;
+  /** The `[custom]` table of domain.toml. */
+  readonly config: { readonly [key: string]: Json };
+}
+
+export type Handle<Data> = (message: Message<Data>, ctx: HandlerContext) => unknown;
+
+/** A function for each message name; `$any` for those that have none. */
+export type Handles = { readonly [Name in MessageName]?: Handle<Payloads[Name]> } & {
+  readonly $any?: Handle<JsonObject>;
+};
+
+export interface HandlerOptions {
+  /** Default: the name of the export. */
+  readonly name?: string;
+  /** The consumer group; default `<domain>.<name>`. Name another's to take over its position. */
+  readonly group?: string;
+  /** A name under `[databases]`; default `default`. */
+  readonly database?: string;
+  readonly profile?: string;
+  /** Any field of the subscription type, as in `[server.subscriptions.<Handler>]`. */
+  readonly subscription?: { readonly [field: string]: string | number | boolean };
+}
+
+export type HandlerKind = 'command_handler' | 'event_handler' | 'projector' | 'subscriber';
+
+/** What the four functions below return and modules export. Plain data; the mark tells it from other exports. */
+export interface HandlerDefinition {
+  readonly [handlerMark]: HandlerKind;
+  readonly options: HandlerOptions;
+  /** Categories as written (`order`), or the one stream of a subscriber. */
+  readonly sources: readonly string[];
+  /** A subscriber's broker. */
+  readonly broker: string;
+  readonly handles: ReadonlyMap<string, (message: never, ctx: HandlerContext) => unknown>;
+}
+
+/** Registered globally, so that definitions made by another copy of this package are known too. */
+export const handlerMark: unique symbol = Symbol.for('domaind.handler');

@@ -1,0 +1,70 @@
+/**
+ * The grammar of names (WIRE §3), written here and nowhere else.
+ *
+ *   category            bookshelf::order              command category    bookshelf::order:command
+ *   stream              bookshelf::order-42           command stream      bookshelf::order:command-42
+ *   partition           bookshelf::order:42           lane                bookshelf::order:backfill
+ *   dead letters        <stream>:dlq                  index of partitions <category>:__partitions__
+ */
+
+/** `MyDomain` → `mydomain`, `My Domain 1.0` → `my_domain_1_0`, `Éclair Shop` → `eclair_shop`. */
+export const normalizeDomain = (name: string): string =>
+  name
+    .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9_]+/g, '_')
+    .replace(/^_+|_+$/g, '');
+
+/** `my_domain_1_0` → `MyDomain10`, `bookshelf` → `Bookshelf`. Takes a normalised name. */
+export const camelDomain = (normalized: string): string =>
+  normalized
+    .split('_')
+    .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
+    .join('');
+
+/** `order` → `bookshelf::order`; a category that already names its domain is kept. */
+export const categoryOf = (domain: string, aggregate: string): string =>
+  aggregate.includes('::') ? aggregate : `${domain}::${aggregate}`;
+
+export const commandCategory = (category: string): string =>
+  category.endsWith(':command') ? category : `${category}:command`;
+
+export const streamOf = (category: string, id: string): string => `${category}-${id}`;
+
+/** The category of a stream: the text before its first `-`. */
+export function categoryOfStream(stream: string): string {
+  const dash = stream.indexOf('-');
+  return dash === -1 ? stream : stream.slice(0, dash);
+}
+
+/** The identifier in a stream's name, or null where it has none. */
+export function idOfStream(stream: string): string | null {
+  const dash = stream.indexOf('-');
+  return dash === -1 ? null : stream.slice(dash + 1);
+}
+
+export const laneOf = (stream: string, suffix: string): string => `${stream}:${suffix}`;
+
+export const partitionOf = (category: string, key: string): string => `${category}:${key}`;
+
+export const partitionsOf = (category: string): string => `${category}:__partitions__`;
+
+export const deadLettersOf = (stream: string): string => `${stream}:dlq`;
+
+/** The hash with what is known of entries that failed in `group`: their attempts and their crashes. */
+export const attemptsOf = (stream: string, group: string): string => `${stream}:__attempts__:${group}`;
+
+/** Whether `key` may name a partition: 1–255 characters, no `:`, none of the reserved words. */
+export const isPartitionKey = (key: string, backfillSuffix: string): boolean =>
+  key.length >= 1 &&
+  key.length <= 255 &&
+  !/[:\p{Cc}{}]/u.test(key) &&
+  key !== 'dlq' &&
+  key !== 'command' &&
+  key !== backfillSuffix &&
+  !/^__.*__$/.test(key);
+
+/** Whether `name` may be a category or an external stream: printable, no braces, at most 255 characters. */
+export const isStreamName = (name: string): boolean =>
+  name.length >= 1 && name.length <= 255 && !/[\p{Cc}{}\s]/u.test(name);

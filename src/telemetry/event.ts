@@ -1,0 +1,143 @@
+import type { Millis } from '../runtime/clock.ts';
+
+interface AboutDelivery {
+  readonly subscription: string;
+  readonly stream: string;
+  readonly group: string;
+  readonly entry_id: string;
+  /** Null where the entry could not be decoded. */
+  readonly message_id: string | null;
+  readonly message_type: string | null;
+  readonly correlation_id: string | null;
+  readonly attempt: number;
+}
+
+/**
+ * Everything worth knowing about a running daemon. The `event` is the log line's message, the other fields are its
+ * keys, and the metrics are counted from the same facts: see log.ts and metrics.ts. No payload, no secret, ever.
+ */
+export type TelemetryEvent =
+  // the process
+  | { readonly event: 'daemon.started'; readonly domain: string; readonly version: string; readonly pid: number }
+  | { readonly event: 'daemon.ready'; readonly duration_ms: Millis }
+  | { readonly event: 'daemon.draining'; readonly reason: string; readonly grace_ms: Millis }
+  | { readonly event: 'daemon.drain_expired'; readonly reason: string }
+  | { readonly event: 'daemon.stopped'; readonly duration_ms: Millis }
+  | { readonly event: 'config.key_without_effect'; readonly keys: readonly string[] }
+  | { readonly event: 'config.warned'; readonly warning: string }
+  | { readonly event: 'service.failed'; readonly service: string; readonly err: Error }
+  | {
+      readonly event: 'loop.failed';
+      readonly loop: string;
+      readonly failures: number;
+      readonly retry_in_ms: Millis;
+      readonly err: Error;
+    }
+  | { readonly event: 'loop.recovered'; readonly loop: string; readonly failures: number }
+  | { readonly event: 'loop.stepped'; readonly loop: string }
+  // connections
+  | { readonly event: 'connection.lost'; readonly connection: string; readonly err: Error | null }
+  | { readonly event: 'connection.restored'; readonly connection: string }
+  // leases
+  | {
+      readonly event: 'lease.acquired' | 'lease.lost' | 'lease.released';
+      readonly lease: string;
+      readonly owner: string;
+    }
+  | { readonly event: 'lease.failed'; readonly lease: string; readonly err: Error }
+  // the outbox
+  | {
+      readonly event: 'outbox.batch_published';
+      readonly database: string;
+      readonly broker: string;
+      readonly count: number;
+      readonly duration_ms: Millis;
+    }
+  | {
+      readonly event: 'outbox.row_published';
+      readonly database: string;
+      readonly broker: string;
+      readonly stream: string;
+      readonly message_id: string;
+      readonly lag_ms: Millis;
+    }
+  | {
+      readonly event: 'outbox.row_refused';
+      readonly database: string;
+      readonly broker: string;
+      readonly stream: string;
+      readonly message_id: string;
+      readonly attempt: number;
+      readonly reason: string;
+      readonly retry_in_ms: Millis;
+    }
+  | {
+      readonly event: 'outbox.row_abandoned';
+      readonly database: string;
+      readonly broker: string;
+      readonly stream: string;
+      readonly message_id: string;
+      readonly attempt: number;
+      readonly reason: string;
+    }
+  | { readonly event: 'outbox.rows_purged'; readonly database: string; readonly count: number }
+  // subscriptions
+  | {
+      readonly event: 'subscription.started' | 'subscription.stopped';
+      readonly subscription: string;
+      readonly stream: string;
+      readonly group: string;
+    }
+  | { readonly event: 'deliveries.read'; readonly subscription: string; readonly count: number }
+  | { readonly event: 'delivery.started'; readonly subscription: string }
+  | (AboutDelivery & {
+      readonly event: 'delivery.handled';
+      readonly outcome: 'ok' | 'duplicate' | 'skipped';
+      readonly duration_ms: Millis;
+      /** From raised to handled; null where the message says no time. */
+      readonly lag_ms: Millis | null;
+    })
+  | (AboutDelivery & {
+      readonly event: 'delivery.retried';
+      readonly retry_in_ms: Millis;
+      readonly duration_ms: Millis;
+      readonly err: Error;
+    })
+  | (AboutDelivery & {
+      readonly event: 'delivery.dead_lettered' | 'delivery.discarded' | 'delivery.halted';
+      readonly duration_ms: Millis;
+      readonly err: Error;
+    })
+  | (AboutDelivery & { readonly event: 'delivery.disowned' | 'delivery.given_back' | 'delivery.suspected' })
+  | {
+      readonly event: 'handler.slow';
+      readonly subscription: string;
+      readonly message_id: string;
+      readonly message_type: string;
+      readonly duration_ms: Millis;
+    }
+  | { readonly event: 'deliveries.reclaimed'; readonly subscription: string; readonly count: number }
+  | {
+      readonly event: 'entries.lost';
+      readonly subscription: string;
+      readonly stream: string;
+      readonly entry_ids: readonly string[];
+    }
+  | { readonly event: 'group.recreated'; readonly stream: string; readonly group: string }
+  | { readonly event: 'breaker.opened' | 'breaker.half_opened' | 'breaker.closed'; readonly subscription: string }
+  // http
+  | {
+      readonly event: 'http.listening';
+      readonly server: 'health' | 'ingress';
+      readonly host: string;
+      readonly port: number;
+    }
+  | {
+      readonly event: 'ingress.accepted';
+      readonly kind: 'command' | 'event' | 'stream';
+      readonly stream: string;
+      readonly message_id: string;
+    };
+
+/** How a station says what it did. Synchronous and cheap; never throws. */
+export type Emit = (event: TelemetryEvent) => void;
