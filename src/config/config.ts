@@ -22,6 +22,12 @@ export interface Config {
   readonly server: ServerConfig;
   readonly logging: LoggingConfig;
   readonly telemetry: TelemetryConfig;
+  readonly idempotency: IdempotencyConfig;
+  readonly inbox: InboxConfig;
+  readonly caches: ReadonlyMap<string, CacheConfig>;
+  readonly schemas: SchemasConfig;
+  /** Events of an event-sourced aggregate after which a snapshot is taken. */
+  readonly snapshotThreshold: number;
   /** The `[custom]` table, frozen: `ctx.config`. */
   readonly custom: { readonly [key: string]: Json };
   /** Keys that the file states and that this version reads but does not act on, as `[table] key`. */
@@ -50,6 +56,8 @@ export type DatabaseConfig =
       readonly name: string;
       /** Holds a password: never logged. */
       readonly uri: string;
+      /** Past a connection pooler, for what needs a session of its own; null: `uri` does. Holds a password. */
+      readonly directUri: string | null;
       readonly schema: string;
       readonly poolSize: number;
       readonly maxOverflow: number;
@@ -71,7 +79,18 @@ export type BrokerConfig =
       readonly maxConnections: number | null;
       /** Names become `{category}…`, so that a stream, its dead letters and its leases share a slot. */
       readonly hashTag: boolean;
+      /** Null when the URI is not `rediss://`. */
+      readonly tls: TlsConfig | null;
     };
+
+/** Files are absolute; null for what the system trusts, or for no client certificate. */
+export interface TlsConfig {
+  readonly caFile: string | null;
+  readonly certFile: string | null;
+  readonly keyFile: string | null;
+  /** Takes any certificate: the connection is encrypted, but to whom is not known. */
+  readonly insecureSkipVerify: boolean;
+}
 
 export type EventStoreConfig =
   | { readonly provider: 'memory' }
@@ -98,6 +117,10 @@ export interface OutboxConfig {
   /** Rows with larger bodies are abandoned with a reason. */
   readonly maxMessageBytes: number;
   readonly maxBatchBytes: number;
+  /** Replicas of the broker that must have a batch before it counts as published; null: none need to. */
+  readonly publishWait: { readonly replicas: number; readonly timeoutMs: Millis } | null;
+  /** Whether writers may wake a sleeping relay with NOTIFY. */
+  readonly hint: boolean;
   readonly lease: LeaseTimes;
   readonly lanes: LanesConfig | null;
 }
@@ -127,6 +150,13 @@ export interface ServerConfig {
     readonly checkEveryMs: Millis;
   };
   readonly lanes: LanesConfig | null;
+  readonly partitioning: PartitioningConfig;
+  /** Quick retries inside one attempt when an aggregate changed between reading and writing it; null: none. */
+  readonly versionRetry: QuickRetryConfig | null;
+  /** Quick retries inside one attempt of the errors named in `exceptions`; null: none. */
+  readonly transientRetry: (QuickRetryConfig & { readonly exceptions: readonly string[] }) | null;
+  /** `[server.retry.<ErrorName>]`: what to do with an error of that class or code, before the subscription's policy. */
+  readonly retryRules: ReadonlyMap<string, RetryRule>;
   /** What `resolveSubscription` layers: read it through that function only. */
   readonly subscriptions: SubscriptionLayers;
 }
@@ -144,6 +174,52 @@ export interface IngressConfig extends HttpConfig {
   readonly maxBodyBytes: number;
 }
 
+/** Owners of partitions of a stream that is handled in order by key. */
+export interface PartitioningConfig {
+  readonly leaseTtlMs: Millis;
+  readonly heartbeatEveryMs: Millis;
+  /** How often a worker looks for partitions that nobody owns. */
+  readonly pollEveryMs: Millis;
+  /** A partition that is empty and untouched for so long leaves the index. */
+  readonly reapIdleMs: Millis;
+}
+
+export interface QuickRetryConfig {
+  /** Tries in all. */
+  readonly maxAttempts: number;
+  readonly backoff: BackoffPolicy;
+}
+
+/** Null where the subscription's own setting holds. */
+export interface RetryRule {
+  readonly maxAttempts: number | null;
+  readonly delayMs: Millis | null;
+  readonly action: 'retry' | 'dead_letter' | 'discard';
+}
+
+/** Commands with a key that was seen before bring the first answer. */
+export interface IdempotencyConfig {
+  /** Holds a password: never logged. Null: keys are kept where the default database is. */
+  readonly redisUrl: string | null;
+  readonly ttlMs: Millis;
+  readonly errorTtlMs: Millis;
+}
+
+/** The table that makes a handler's effects happen once: how long its rows are kept. */
+export interface InboxConfig {
+  readonly retentionMs: Millis;
+  readonly batchSize: number;
+}
+
+export type CacheConfig =
+  | { readonly provider: 'memory'; readonly name: string; readonly ttlMs: Millis }
+  | { readonly provider: 'redis'; readonly name: string; readonly uri: string; readonly ttlMs: Millis };
+
+export interface SchemasConfig {
+  /** A folder of JSON Schemas of messages, absolute, or null. */
+  readonly path: string | null;
+}
+
 export interface LoggingConfig {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   readonly format: 'auto' | 'console' | 'json';
@@ -156,6 +232,7 @@ export interface TelemetryConfig {
   readonly serviceName: string;
   readonly exporter: string;
   readonly endpoint: string | null;
+  readonly resourceAttributes: { readonly [name: string]: Json };
 }
 
 export type SubscriptionType = 'stream' | 'event_store';
@@ -163,7 +240,7 @@ export type SubscriptionType = 'stream' | 'event_store';
 /** Settings in the units of domain.toml, each only where its layer states it. */
 export type SubscriptionFields = { readonly [field: string]: string | number | boolean };
 
-/** The layers that a subscription's settings are resolved from, each as its place in the file states it (WIRE §1). */
+/** The layers that a subscription's settings are resolved from, each as its place in the file states it. */
 export interface SubscriptionLayers {
   readonly defaultType: SubscriptionType | null;
   readonly defaultProfile: string | null;
@@ -199,7 +276,12 @@ export interface SubscriptionConfig {
   readonly heartbeatEveryMs: Millis;
   /** How often entries of dead consumers are looked for. */
   readonly reclaimEveryMs: Millis;
+  /** Event store: messages between two writes of the position. */
   readonly positionUpdateInterval: number;
+  /** Event store: how often messages that failed are tried again; null: they are not. */
+  readonly recoverEveryMs: Millis | null;
+  /** Event store: how long a gap in the positions is waited for. */
+  readonly gapTimeoutMs: Millis;
   /** A wish: trimming never removes what a group has not acknowledged. Null for none. */
   readonly retentionMaxlen: number | null;
   /** For `subscriptions status` and `config show --origin`: each setting's value in the file's unit, and its layer. */
