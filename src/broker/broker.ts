@@ -17,12 +17,19 @@ export interface Capabilities {
 export interface Outgoing {
   readonly stream: string;
   readonly body: string;
+  /**
+   * What the order is kept for, usually the stream of one aggregate: after a refused entry, the later ones of the batch
+   * with the same key are not attempted and come back as `held`. Null: no order is asked for.
+   */
+  readonly key: string | null;
 }
 
 export type PublishResult =
   | { readonly kind: 'confirmed'; readonly id: string }
   /** The broker said no to this entry, and would again: its row's fault, not the broker's. */
-  | { readonly kind: 'refused'; readonly failure: Failure };
+  | { readonly kind: 'refused'; readonly failure: Failure }
+  /** Not attempted, because an earlier entry with the same key was refused. */
+  | { readonly kind: 'held' };
 
 /** One try at handling, as kept in the broker's bookkeeping and in a dead letter. */
 export interface AttemptRecord {

@@ -104,6 +104,12 @@ export type TelemetryEvent =
       readonly err: Error;
     })
   | (AboutDelivery & {
+      readonly event: 'delivery.postponed';
+      readonly retry_in_ms: Millis;
+      readonly duration_ms: Millis;
+      readonly err: Error;
+    })
+  | (AboutDelivery & {
       readonly event: 'delivery.dead_lettered' | 'delivery.discarded' | 'delivery.halted';
       readonly duration_ms: Millis;
       readonly err: Error;
