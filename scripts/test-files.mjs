@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
-import { join, relative, sep } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
 
 /** What `npm test` runs when nothing is named; test/faults takes its time and has a command of its own. */
 export const defaultFolders = ['test/unit', 'test/conformance', 'test/integration', 'test/e2e'];
@@ -14,7 +14,7 @@ export function readArguments(args, root) {
   const named = args.filter((arg) => !arg.startsWith('-'));
   return {
     options,
-    unknown: named.filter((name) => !existsSync(join(root, name))),
+    unknown: named.filter((name) => !existsSync(resolve(root, name))),
     files: testFiles(named.length > 0 ? named : defaultFolders, root),
   };
 }
@@ -26,7 +26,7 @@ export function readArguments(args, root) {
  */
 function testFiles(places, root) {
   const found = places
-    .map((place) => join(root, place))
+    .map((place) => resolve(root, place))
     .filter((place) => existsSync(place))
     .flatMap((place) => (statSync(place).isDirectory() ? testsWithin(place) : [place]));
   return [...new Set(found.map((file) => relative(root, file).split(sep).join('/')))].sort();
@@ -39,7 +39,7 @@ const testsWithin = (folder) =>
     .map((file) => join(folder, file));
 
 /**
- * Whether a test may start servers: any but the unit tests.
+ * Whether one of them may start servers, as all of test/ may but the unit tests.
  * @param {readonly string[]} files
  */
-export const needsServers = (files) => files.some((file) => !file.startsWith('test/unit/'));
+export const needsServers = (files) => files.some((file) => /^test\/(?!unit\/)/.test(file));
