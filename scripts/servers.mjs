@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Debian keeps PostgreSQL's server programs off the PATH, one folder a version. */
-const debianPostgresql = '/usr/lib/postgresql';
+/** Where programs stand besides the PATH. Debian keeps PostgreSQL's off it, in one folder a version. */
+const places = { usual: ['/usr/local/bin', '/opt/homebrew/bin'], debian: '/usr/lib/postgresql' };
 
 /** While it says 101, Debian's packages start no service on installation (policy-rc.d, Debian policy 9.3.3). */
 const servicePolicy = '/usr/sbin/policy-rc.d';
@@ -17,17 +17,17 @@ const servicePolicy = '/usr/sbin/policy-rc.d';
 
 /** @type {readonly Server[]} */
 const needed = [
-  { program: 'redis-server', packageName: 'redis-server', means: 'redis-server (7.0 or later)' },
-  { program: 'initdb', packageName: 'postgresql', means: 'PostgreSQL (15 or later, with its initdb)' },
+  { program: 'redis-server', packageName: 'redis-server', means: 'redis-server' },
+  { program: 'initdb', packageName: 'postgresql', means: 'PostgreSQL' },
 ];
 
 /**
- * Folders that may hold a server's programs: those of the PATH, then Debian's.
+ * Folders that may hold a server's programs, those of the PATH first.
  * @param {string} path
  */
-export function programFolders(path, debianRoot = debianPostgresql) {
-  const debian = existsSync(debianRoot) ? readdirSync(debianRoot).map((name) => join(debianRoot, name, 'bin')) : [];
-  return [...path.split(delimiter).filter((folder) => folder !== ''), ...debian];
+export function programFolders(path, { usual, debian } = places) {
+  const versions = existsSync(debian) ? readdirSync(debian).map((name) => join(debian, name, 'bin')) : [];
+  return [...path.split(delimiter).filter((folder) => folder !== ''), ...usual, ...versions];
 }
 
 /**

@@ -54,8 +54,10 @@ describe('the arguments of npm test', () => {
 describe('the servers that tests need', () => {
   plant('bin/redis-server', 'debian/15/bin/initdb');
   const path = [join(folder, 'bin'), join(folder, 'none')].join(delimiter);
-  const missing = (debianRoot: string) =>
-    missingServers(programFolders(path, join(folder, debianRoot))).map(({ packageName }) => packageName);
+  const missing = (debian: string) =>
+    missingServers(programFolders(path, { usual: [], debian: join(folder, debian) })).map(
+      ({ packageName }) => packageName,
+    );
 
   it('are found on the PATH and where Debian keeps them', () => {
     assert.deepEqual(missing('debian'), []);
@@ -67,7 +69,7 @@ describe('the servers that tests need', () => {
 
   it('are asked for in one sentence', () => {
     const advice = installAdvice(missingServers([]));
-    assert.match(advice, /redis-server .* and PostgreSQL .*apt-get install redis-server postgresql/);
+    assert.match(advice, /redis-server and PostgreSQL .*apt-get install redis-server postgresql/);
     assert.equal(advice.match(/\.$/gm)?.length, 1);
   });
 
