@@ -1,0 +1,55 @@
+import type { RetryConfig } from '../config/config.ts';
+import type { Outcome } from '../handler/invoke.ts';
+import { backoff } from '../runtime/backoff.ts';
+import type { Millis, Random } from '../runtime/clock.ts';
+import { CrashLoopError, DecodeError, isErrorNamed } from '../runtime/errors.ts';
+
+/** What is to become of a delivery. */
+export type Disposition =
+  | { readonly kind: 'ack' }
+  /** Another attempt, this one counted. */
+  | { readonly kind: 'retry'; readonly inMs: Millis; readonly error: Error }
+  /** Another try at the same attempt: what failed was not the handler but something it needs. */
+  | { readonly kind: 'postpone'; readonly inMs: Millis; readonly error: Error }
+  | { readonly kind: 'dead_letter' | 'discard' | 'halt'; readonly error: Error };
+
+/** Between tries while a database or a broker is away; nothing is counted meanwhile. */
+const whenUnavailable = { baseMs: 500, factor: 2, maxMs: 15_000, jitter: 0.25 };
+
+/**
+ * The one rule of retrying: given how attempt number `attempt` ended, what happens next. `unavailable` counts the
+ * deliveries in a row, this one included, that ended for want of infrastructure.
+ */
+export function decide(
+  outcome: Outcome,
+  attempt: number,
+  unavailable: number,
+  retry: RetryConfig,
+  random: Random,
+): Disposition {
+  switch (outcome.kind) {
+    case 'done':
+      return { kind: 'ack' };
+    case 'unavailable':
+      return {
+        kind: 'postpone',
+        inMs: backoff(whenUnavailable, Math.max(1, unavailable), random),
+        error: outcome.error,
+      };
+    case 'failed': {
+      const { error } = outcome;
+      if (isHopeless(error) || attempt >= retry.maxAttempts) return { kind: retry.onExhausted, error };
+      return { kind: 'retry', inMs: askedFor(error) ?? backoff(retry.backoff, attempt, random), error };
+    }
+  }
+}
+
+const isHopeless = (error: Error): boolean =>
+  error instanceof DecodeError || error instanceof CrashLoopError || isErrorNamed(error, 'NonRetryableError');
+
+/** The wait that a RetryAfterError asks for, or null. */
+function askedFor(error: Error): Millis | null {
+  if (!isErrorNamed(error, 'RetryAfterError') || !('afterMs' in error)) return null;
+  const { afterMs } = error;
+  return typeof afterMs === 'number' && Number.isFinite(afterMs) && afterMs >= 0 ? afterMs : null;
+}

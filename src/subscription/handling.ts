@@ -1,0 +1,230 @@
+import type { Delivery, Settlement } from '../broker/broker.ts';
+import { deadLettersOf } from '../message/stream-name.ts';
+import type { Millis } from '../runtime/clock.ts';
+import type { Breaker } from './circuit-breaker.ts';
+import { after, at, closed } from './circuit-breaker.ts';
+import { composeDeadLetter, toAttemptRecord } from './dead-letter.ts';
+import type { Disposition } from './disposition.ts';
+import { decide } from './disposition.ts';
+import type { Held } from './in-hand.ts';
+import { createInOrder } from './in-order.ts';
+import type { Opened } from './opened.ts';
+import type { Station } from './subscription.ts';
+
+/** Whether deliveries may be asked for: all, one to probe a failing handler, or none for a while. */
+export type Gate =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'probe' }
+  | { readonly kind: 'shut'; readonly untilMs: Millis };
+
+/** From a delivery in hand to its settlement: handle, decide, settle, tell. */
+export interface Handling {
+  gate(): Gate;
+  /** Hands a delivery to its handler, behind those of the same aggregate. */
+  take(held: Held): void;
+  /** The same for one that runs by itself: resolves when its handler has ended. */
+  runAlone(held: Held): Promise<void>;
+  /** Gives a delivery up without running its handler. */
+  giveUp(held: Held, error: Error): void;
+  /** The broker has made these settlements so, but for those that another consumer owns by now. */
+  settled(settlements: readonly Settlement[], disowned: readonly Delivery[]): void;
+  disown(held: Held): void;
+  /** Says that this delivery's consumer died with it in hand. */
+  suspect(held: Held): void;
+  /** Gives back what waits for a retry and what has not begun. */
+  giveBackWaiting(): void;
+  /** Resolves when no handler runs. */
+  idle(): Promise<void>;
+  /** How many deliveries of the size seen lately fit into `bytes`. */
+  countFor(bytes: number): number;
+}
+
+interface Task {
+  readonly held: Held;
+  readonly opened: Opened;
+}
+
+export function createHandling(station: Omit<Station, 'handling'>): Handling {
+  const { config, deps, consumer, inHand, settler, room, due, shutdown } = station;
+  const { name, open, clock, random, emit } = deps;
+  const { retry } = config;
+  const tasks = createInOrder<Task>(config.concurrency, handle);
+  const whenIdle: (() => void)[] = [];
+  let breaker: Breaker = closed;
+  let unavailable = 0;
+  let running = 0;
+  let averageBytes = 1;
+
+  const facts = ({ delivery }: Held, opened: Opened | null) => ({
+    subscription: name,
+    stream: delivery.stream,
+    group: consumer.group,
+    entry_id: delivery.id,
+    message_id: opened?.messageId ?? null,
+    message_type: opened?.messageType ?? null,
+    correlation_id: opened?.correlationId ?? null,
+    attempt: delivery.attempt,
+  });
+
+  async function handle({ held, opened }: Task): Promise<void> {
+    if (held.disowned) return inHand.release(held);
+    running += 1;
+    held.state = 'running';
+    emit({ event: 'delivery.started', subscription: name });
+    const startedAt = clock.monotonic();
+    const signal = () => {
+      held.cut ??= new AbortController();
+      if (held.disowned || shutdown.hard.aborted) held.cut.abort();
+      return held.cut.signal;
+    };
+    const outcome = await opened.run({ attempt: held.delivery.attempt, signal });
+    const durationMs = clock.monotonic() - startedAt;
+    running -= 1;
+    unavailable = outcome.kind === 'unavailable' ? unavailable + 1 : 0;
+    if (outcome.kind === 'done') succeed(held, opened, outcome.effect, durationMs);
+    else if (held.disowned) inHand.release(held);
+    else if (shutdown.hard.aborted) giveBack(held, opened);
+    else settle(held, opened, decide(outcome, held.delivery.attempt, unavailable, retry, random), durationMs);
+    move(after(breaker, outcome.kind === 'done', clock.monotonic(), config.breaker));
+    room.notify();
+    if (running === 0) for (const resolve of whenIdle.splice(0)) resolve();
+  }
+
+  function succeed(held: Held, opened: Opened, outcome: 'ok' | 'duplicate' | 'skipped', duration_ms: Millis): void {
+    inHand.release(held);
+    settler.add({ kind: 'ack', delivery: held.delivery });
+    const lag_ms = opened.raisedAt === null ? null : Math.max(0, clock.now() - opened.raisedAt);
+    emit({ event: 'delivery.handled', ...facts(held, opened), outcome, duration_ms, lag_ms });
+  }
+
+  function settle(held: Held, opened: Opened | null, disposition: Disposition, duration_ms: Millis): void {
+    const { delivery } = held;
+    switch (disposition.kind) {
+      case 'ack':
+        return;
+      case 'retry': {
+        const { inMs, error } = disposition;
+        const failure = toAttemptRecord(error, consumer.name, isoTime());
+        settleBy(held, { kind: 'retry', delivery, failure }, () => {
+          wait(held, clock.monotonic() + inMs);
+          emit({ event: 'delivery.retried', ...facts(held, opened), retry_in_ms: inMs, duration_ms, err: error });
+        });
+        return;
+      }
+      case 'postpone': {
+        const { inMs, error } = disposition;
+        wait(held, clock.monotonic() + inMs);
+        emit({ event: 'delivery.postponed', ...facts(held, opened), retry_in_ms: inMs, duration_ms, err: error });
+        return;
+      }
+      case 'dead_letter': {
+        const { error } = disposition;
+        const body = composeDeadLetter(delivery, {
+          group: consumer.group,
+          consumer: consumer.name,
+          handler: name,
+          messageId: opened?.messageId ?? null,
+          failedAt: isoTime(),
+          error,
+        });
+        const stream = deadLettersOf(delivery.stream);
+        settleBy(held, { kind: 'dead_letter', delivery, stream, body }, () => {
+          inHand.release(held);
+          emit({ event: 'delivery.dead_lettered', ...facts(held, opened), duration_ms, err: error });
+        });
+        return;
+      }
+      case 'discard':
+        inHand.release(held);
+        settler.add({ kind: 'ack', delivery });
+        emit({ event: 'delivery.discarded', ...facts(held, opened), duration_ms, err: disposition.error });
+        return;
+      case 'halt':
+        wait(held, clock.monotonic() + retry.backoff.maxMs);
+        emit({ event: 'delivery.halted', ...facts(held, opened), duration_ms, err: disposition.error });
+    }
+  }
+
+  function settleBy(held: Held, settlement: Settlement, made: () => void): void {
+    held.state = 'settling';
+    held.afterwards = (disowned) => {
+      held.afterwards = null;
+      if (disowned) letGo(held);
+      else made();
+    };
+    settler.add(settlement);
+  }
+
+  function wait(held: Held, dueAt: Millis): void {
+    inHand.wait(held, dueAt);
+    due.notify();
+  }
+
+  function giveBack(held: Held, opened: Opened | null = null): void {
+    settleBy(held, { kind: 'give_back', delivery: held.delivery }, () => {
+      inHand.release(held);
+      emit({ event: 'delivery.given_back', ...facts(held, opened) });
+    });
+  }
+
+  function letGo(held: Held): void {
+    inHand.release(held);
+    emit({ event: 'delivery.disowned', ...facts(held, null) });
+  }
+
+  function move(next: Breaker): void {
+    if (next.state !== breaker.state) {
+      const event = ({ open: 'breaker.opened', closed: 'breaker.closed', half_open: 'breaker.half_opened' } as const)[
+        next.state
+      ];
+      emit({ event, subscription: name });
+      if (next.state === 'open') for (const { held } of tasks.drop()) wait(held, next.until);
+      room.notify();
+      due.notify();
+    }
+    breaker = next;
+  }
+
+  const isoTime = () => new Date(clock.now()).toISOString().replace('Z', '+00:00');
+
+  const taskOf = (held: Held): Task => {
+    held.state = 'queued';
+    const opened = open(held.delivery);
+    averageBytes += (held.delivery.body.length - averageBytes) / 32;
+    return { held, opened };
+  };
+
+  return {
+    gate() {
+      move(at(breaker, clock.monotonic()));
+      if (breaker.state === 'closed') return { kind: 'open' };
+      if (breaker.state === 'open') return { kind: 'shut', untilMs: Math.max(1, breaker.until - clock.monotonic()) };
+      return inHand.active === 0 ? { kind: 'probe' } : { kind: 'shut', untilMs: config.breaker.resetAfterMs };
+    },
+    take(held) {
+      const task = taskOf(held);
+      tasks.add(task.opened.key, task);
+    },
+    runAlone: (held) => handle(taskOf(held)),
+    giveUp: (held, error) => settle(held, open(held.delivery), { kind: retry.onExhausted, error }, 0),
+    settled(settlements, disowned) {
+      const lost = new Set(disowned);
+      for (const { kind, delivery } of settlements) {
+        if (kind !== 'ack') inHand.find(delivery)?.afterwards?.(lost.has(delivery));
+      }
+    },
+    disown(held) {
+      held.disowned = true;
+      held.cut?.abort();
+      if (held.state === 'waiting') letGo(held);
+      else emit({ event: 'delivery.disowned', ...facts(held, null) });
+    },
+    suspect: (held) => emit({ event: 'delivery.suspected', ...facts(held, null) }),
+    giveBackWaiting() {
+      tasks.drop();
+      for (const held of inHand.all()) if (held.state === 'queued' || held.state === 'waiting') giveBack(held);
+    },
+    idle: () => (running === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve))),
+    countFor: (bytes) => Math.max(1, Math.floor(bytes / averageBytes)),
+  };
+}

@@ -1,0 +1,119 @@
+import { CrashLoopError } from '../runtime/errors.ts';
+import { loop } from '../runtime/loop.ts';
+import { createWake } from '../runtime/wake.ts';
+import type { Held } from './in-hand.ts';
+import type { Station } from './subscription.ts';
+
+/** What keeps a consumer's hand in order beside the reading: retries that fall due, heartbeats, the dead's entries. */
+export interface Tending {
+  /** Hands deliveries whose wait is over to their handler again, until `stop`. */
+  retry(stop: AbortSignal): Promise<void>;
+  /** Heartbeats, reclaims and suspects, until `finished`; no more reclaims after the soft stop. */
+  run(finished: AbortSignal): Promise<void>;
+}
+
+export function createTending({ config, deps, consumer, inHand, handling, due, shutdown }: Station): Tending {
+  const { minIdleMs, heartbeatEveryMs, reclaimEveryMs, batchSize, retry } = config;
+  const { name, clock, emit, loopOptions } = deps;
+  const suspected = createWake(clock);
+  const suspects: Held[] = [];
+  const restMs = 60_000;
+  let reclaimAt = 0;
+
+  async function retryDue(stop: AbortSignal): Promise<number> {
+    const nextAt = inHand.nextDueAt();
+    if (nextAt === null || nextAt > clock.monotonic()) {
+      await due.rest(nextAt === null ? restMs : Math.min(restMs, nextAt - clock.monotonic()), stop);
+      return 0;
+    }
+    const gate = handling.gate();
+    if (gate.kind === 'shut') {
+      await due.rest(gate.untilMs, stop);
+      return 0;
+    }
+    const held = inHand.due(clock.monotonic(), gate.kind === 'probe' ? 1 : batchSize);
+    const fresh = await consumer.retake(held.map(({ delivery }) => delivery));
+    const now = clock.monotonic();
+    for (const each of held) {
+      const delivery = fresh.find(({ id, stream }) => id === each.delivery.id && stream === each.delivery.stream);
+      if (delivery === undefined) {
+        handling.disown(each);
+        continue;
+      }
+      inHand.release(each);
+      handling.take(inHand.take(delivery, now));
+    }
+    return 0;
+  }
+
+  async function tend(): Promise<number> {
+    await heartbeat();
+    if (!shutdown.soft.aborted && clock.monotonic() >= reclaimAt) {
+      reclaimAt = clock.monotonic() + reclaimEveryMs;
+      await reclaim();
+    }
+    return Math.min(heartbeatEveryMs, reclaimEveryMs);
+  }
+
+  async function heartbeat(): Promise<void> {
+    const now = clock.monotonic();
+    const held = inHand.unseenSince(now - heartbeatEveryMs / 2);
+    if (held.length === 0) return;
+    const lost = new Set(await consumer.heartbeat(held.map(({ delivery }) => delivery)));
+    for (const each of held) {
+      if (lost.has(each.delivery)) handling.disown(each);
+      else each.seenAt = now;
+    }
+  }
+
+  async function reclaim(): Promise<void> {
+    const room = 2 * batchSize - inHand.active;
+    if (room <= 0 || handling.gate().kind !== 'open') return;
+    const { deliveries, lost } = await consumer.reclaim(Math.min(batchSize, room), minIdleMs);
+    if (lost.length > 0) emit({ event: 'entries.lost', subscription: name, stream: deps.stream, entry_ids: lost });
+    const fresh = deliveries.filter((delivery) => !inHand.has(delivery));
+    if (fresh.length === 0) return;
+    emit({ event: 'deliveries.reclaimed', subscription: name, count: fresh.length });
+    const now = clock.monotonic();
+    for (const delivery of fresh) {
+      const held = inHand.take(delivery, now);
+      if (delivery.suspect) suspects.push(held);
+      else handling.take(held);
+    }
+    suspected.notify();
+    reclaimAt = 0;
+  }
+
+  /** One at a time, each counted before it runs: what kills the process is then the only one that was counted. */
+  async function examine(): Promise<number> {
+    const held = suspects[0];
+    if (held === undefined) {
+      await suspected.rest(restMs, shutdown.soft);
+      return 0;
+    }
+    const { delivery } = held;
+    handling.suspect(held);
+    // The first crash was not counted: it is what made this delivery a suspect.
+    if (delivery.crashes + 1 >= retry.maxCrashes) {
+      suspects.shift();
+      const times = delivery.crashes + 1;
+      handling.giveUp(held, new CrashLoopError(`the process has died ${times} times with this message in hand`));
+      return 0;
+    }
+    await consumer.recordStart(delivery);
+    suspects.shift();
+    if (shutdown.soft.aborted) return 0;
+    await handling.runAlone(held);
+    return 0;
+  }
+
+  return {
+    retry: (stop) => loop(() => retryDue(stop), stop, loopOptions(`${name}:retry`)),
+    async run(finished) {
+      await Promise.all([
+        loop(tend, finished, loopOptions(`${name}:tend`)),
+        loop(examine, shutdown.soft, loopOptions(`${name}:examine`)),
+      ]);
+    },
+  };
+}

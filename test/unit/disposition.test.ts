@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { RetryConfig } from '../../src/config/config.ts';
+import { CrashLoopError, DecodeError, NonRetryableError, RetryAfterError } from '../../src/runtime/errors.ts';
+import { decide } from '../../src/subscription/disposition.ts';
+
+const retry: RetryConfig = {
+  maxAttempts: 3,
+  maxCrashes: 3,
+  backoff: { baseMs: 100, factor: 2, maxMs: 150, jitter: 0 },
+  onExhausted: 'dead_letter',
+};
+const failed = (error: Error) => ({ kind: 'failed', error }) as const;
+const fate = (outcome: Parameters<typeof decide>[0], attempt: number, policy = retry) => {
+  const disposition = decide(outcome, attempt, 1, policy, () => 0.5);
+  return 'inMs' in disposition ? `${disposition.kind} in ${disposition.inMs} ms` : disposition.kind;
+};
+
+/** As thrown by a module that has its own copy of the package. */
+class ForeignError extends Error {
+  override name = 'NonRetryableError';
+}
+
+describe('the fate of a delivery', () => {
+  const cases = [
+    ['a handler that returns', { kind: 'done', effect: 'ok', value: null }, 1, 'ack'],
+    ['a first failure', failed(new Error()), 1, 'retry in 100 ms'],
+    ['a second failure, capped', failed(new Error()), 2, 'retry in 150 ms'],
+    ['the last allowed failure', failed(new Error()), 3, 'dead_letter'],
+    ['a NonRetryableError on the first attempt', failed(new NonRetryableError('no')), 1, 'dead_letter'],
+    ["another copy's NonRetryableError", failed(new ForeignError()), 1, 'dead_letter'],
+    ['a malformed body', failed(new DecodeError('invalid_json', 'no')), 1, 'dead_letter'],
+    ['a crash loop', failed(new CrashLoopError('no')), 1, 'dead_letter'],
+    ['a RetryAfterError', failed(new RetryAfterError('later', 5_000)), 1, 'retry in 5000 ms'],
+    ['a RetryAfterError that asks for nonsense', failed(new RetryAfterError('later', -1)), 1, 'retry in 100 ms'],
+    ['a RetryAfterError on the last attempt', failed(new RetryAfterError('later', 5_000)), 3, 'dead_letter'],
+    ['a database away, on any attempt', { kind: 'unavailable', error: new Error() }, 3, 'postpone in 500 ms'],
+  ] as const;
+  for (const [when, outcome, attempt, then] of cases) {
+    it(`is for ${when}: ${then}`, () => assert.equal(fate(outcome, attempt), then));
+  }
+
+  it('follows the policy when the attempts are used up', () => {
+    assert.equal(fate(failed(new Error()), 3, { ...retry, onExhausted: 'halt' }), 'halt');
+    assert.equal(fate(failed(new Error()), 3, { ...retry, onExhausted: 'discard' }), 'discard');
+  });
+});
