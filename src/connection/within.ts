@@ -5,7 +5,7 @@ export async function within<T>(clock: Clock, ms: Millis, work: PromiseLike<T>, 
   const done = new AbortController();
   const expired = Symbol('expired');
   try {
-    const outcome = await Promise.race([work, clock.sleep(ms, done.signal).then(() => expired)]);
+    const outcome = await Promise.race([work, clock.sleep(ms, done.signal).then((): typeof expired => expired)]);
     if (outcome === expired) throw late();
     // Only `expired` is not a T, and it is gone.
     return outcome as T;
