@@ -8,7 +8,7 @@ import type { RedisCommand, RedisReply } from './reply-of-redis.ts';
 import { numberOf, RedisReplyError, withoutCommand } from './reply-of-redis.ts';
 import { redisAddressOf } from './server-address.ts';
 import { isTlsFault, tlsOptions } from './tls-files.ts';
-import { expired, within } from './within.ts';
+import { within } from './within.ts';
 
 export interface RedisConnectionConfig {
   /** For error texts: `broker "default"`. */
@@ -161,8 +161,7 @@ export function createRedisConnection(config: RedisConnectionConfig, deps: Redis
       signal?.addEventListener('abort', () => go(), { signal: over.signal });
     });
     try {
-      if ((await within(clock, connectTimeoutMs, connected)) !== expired) return;
-      throw new Error(`no answer in ${connectTimeoutMs} ms`);
+      await within(clock, connectTimeoutMs, connected, () => new Error(`no answer in ${connectTimeoutMs} ms`));
     } catch (error) {
       if (error instanceof RedisReplyError) throw error;
       const reason = withoutCommand(error);
@@ -198,12 +197,12 @@ export function createRedisConnection(config: RedisConnectionConfig, deps: Redis
     return unavailable('redis_connection_lost', text, cause);
   }
 
-  async function bounded<T>(call: Promise<T>, boundMs: Millis, commands: readonly RedisCommand[]): Promise<T> {
-    const answer = await within(clock, boundMs, call);
-    if (answer !== expired) return answer;
-    const text = `${commands.at(-1)?.[0]} was not answered within ${boundMs} ms: it may have been carried out`;
-    reject(new Error(text));
-    throw unavailable('redis_timeout', text, null);
+  function bounded<T>(call: Promise<T>, boundMs: Millis, commands: readonly RedisCommand[]): Promise<T> {
+    return within(clock, boundMs, call, () => {
+      const text = `${commands.at(-1)?.[0]} was not answered within ${boundMs} ms: it may have been carried out`;
+      reject(new Error(text));
+      return unavailable('redis_timeout', text, null);
+    });
   }
 
   const unavailable = (code: string, text: string, cause: unknown) =>
