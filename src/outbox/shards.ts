@@ -2,7 +2,7 @@ import type { Broker } from '../broker/broker.ts';
 import type { OutboxConfig } from '../config/config.ts';
 import type { Clock, Millis, Random } from '../runtime/clock.ts';
 import { whileLeased } from '../runtime/lease.ts';
-import type { LoopOptions } from '../runtime/loop.ts';
+import type { LoopOptionsFor } from '../runtime/loop.ts';
 import { loop } from '../runtime/loop.ts';
 import type { Service, Shutdown } from '../runtime/service.ts';
 import type { Emit } from '../telemetry/event.ts';
@@ -20,7 +20,7 @@ export interface ShardsDeps {
   readonly random: Random;
   readonly emit: Emit;
   readonly rest: (ms: Millis, signal: AbortSignal) => Promise<void>;
-  readonly loopOptions: (name: string) => LoopOptions;
+  readonly loopOptions: LoopOptionsFor;
 }
 
 /**

@@ -2,16 +2,27 @@ import type { BackoffPolicy } from './backoff.ts';
 import { backoff } from './backoff.ts';
 import type { Clock, Millis, Random } from './clock.ts';
 
+/** Who watches a loop: what is logged, counted, and asked by `/livez` comes from here. */
+export interface LoopObserver {
+  started(): void;
+  /** After each step, failed or not: the sign of life. */
+  stepped(): void;
+  /** With the failures in a row so far. */
+  failed(error: unknown, failures: number, retryInMs: Millis): void;
+  recovered(failures: number): void;
+  ended(): void;
+}
+
 export interface LoopOptions {
   readonly clock: Clock;
   readonly random: Random;
   /** The growing rest after steps that failed. */
   readonly whenFailing: BackoffPolicy;
-  /** Called for each failed step, with the failures in a row so far. */
-  readonly onError: (error: unknown, failures: number, restMs: Millis) => void;
-  /** Called after each step, failed or not: the sign of life that `/livez` rests on. */
-  readonly onStep: () => void;
+  readonly observer: LoopObserver;
 }
+
+/** Options for a loop of that name, whose steps take, with their rest, no longer than `boundMs`. */
+export type LoopOptionsFor = (name: string, boundMs?: Millis) => LoopOptions;
 
 /**
  * Repeats `step` until `stop` aborts. Each step answers how long to rest before the next one.
@@ -19,20 +30,23 @@ export interface LoopOptions {
  * rest, and the count returns to zero with the next success.
  */
 export async function loop(step: () => Promise<Millis>, stop: AbortSignal, options: LoopOptions): Promise<void> {
-  const { clock, random, whenFailing, onError, onStep } = options;
+  const { clock, random, whenFailing, observer } = options;
   let failures = 0;
+  observer.started();
   while (!stop.aborted) {
     let restMs: Millis;
     try {
       restMs = await step();
+      if (failures > 0) observer.recovered(failures);
       failures = 0;
     } catch (error) {
-      if (stop.aborted) return;
+      if (stop.aborted) break;
       failures += 1;
       restMs = backoff(whenFailing, failures, random);
-      onError(error, failures, restMs);
+      observer.failed(error, failures, restMs);
     }
-    onStep();
+    observer.stepped();
     if (restMs > 0) await clock.sleep(restMs, stop);
   }
+  observer.ended();
 }

@@ -80,6 +80,7 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
     const outcome = await opened.run({ attempt: held.delivery.attempt, signal });
     const durationMs = clock.monotonic() - startedAt;
     running -= 1;
+    emit({ event: 'delivery.ended', subscription: name });
     unavailable = outcome.kind === 'unavailable' ? unavailable + 1 : 0;
     if (outcome.kind === 'done') succeed(held, opened, outcome.effect, durationMs);
     else if (held.disowned) inHand.release(held);

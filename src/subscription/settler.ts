@@ -70,7 +70,7 @@ export function createSettler(deps: SettlerDeps): Settler {
     },
     async run(stop, abandon) {
       const step = async () => {
-        if (acks.length === 0 && others.length === 0) await wake.rest(60_000, stop);
+        if (acks.length === 0 && others.length === 0) await wake.rest(10_000, stop);
         if (others.length === 0 && !stop.aborted) await clock.sleep(patienceMs, stop);
         await flush();
         return 0;

@@ -1,7 +1,7 @@
 import type { Consumer, Delivery } from '../broker/broker.ts';
 import type { SubscriptionConfig } from '../config/config.ts';
 import type { Clock, Millis, Random } from '../runtime/clock.ts';
-import type { LoopOptions } from '../runtime/loop.ts';
+import type { LoopOptionsFor } from '../runtime/loop.ts';
 import { loop } from '../runtime/loop.ts';
 import type { Service, Shutdown } from '../runtime/service.ts';
 import type { Wake } from '../runtime/wake.ts';
@@ -26,7 +26,7 @@ export interface SubscriptionDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: Emit;
-  readonly loopOptions: (name: string) => LoopOptions;
+  readonly loopOptions: LoopOptionsFor;
 }
 
 /** What the loops of one subscription share. */

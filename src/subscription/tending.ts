@@ -13,11 +13,11 @@ export interface Tending {
 }
 
 export function createTending({ config, deps, consumer, inHand, handling, due, shutdown }: Station): Tending {
-  const { minIdleMs, heartbeatEveryMs, reclaimEveryMs, batchSize, retry } = config;
+  const { minIdleMs, heartbeatEveryMs, reclaimEveryMs, batchSize, retry, handlerTimeoutMs } = config;
   const { name, clock, emit, loopOptions } = deps;
   const suspected = createWake(clock);
   const suspects: Held[] = [];
-  const restMs = 60_000;
+  const restMs = 10_000;
   let reclaimAt = 0;
 
   async function retryDue(stop: AbortSignal): Promise<number> {
@@ -112,7 +112,7 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
     async run(finished) {
       await Promise.all([
         loop(tend, finished, loopOptions(`${name}:tend`)),
-        loop(examine, shutdown.soft, loopOptions(`${name}:examine`)),
+        loop(examine, shutdown.soft, loopOptions(`${name}:examine`, handlerTimeoutMs + 60_000)),
       ]);
     },
   };

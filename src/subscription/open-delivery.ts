@@ -1,0 +1,54 @@
+import type { Delivery } from '../broker/broker.ts';
+import type { Incoming } from '../handler/incoming.ts';
+import { correlationIdOf, openExternal } from '../handler/incoming.ts';
+import type { Invocable, InvokeDeps } from '../handler/invoke.ts';
+import { invoke } from '../handler/invoke.ts';
+import { decode } from '../message/codec.ts';
+import { DecodeError } from '../runtime/errors.ts';
+import { toError } from '../runtime/failure.ts';
+import type { Opened } from './opened.ts';
+
+/**
+ * Decodes deliveries for one handler: messages with their envelope, or the raw payloads of an external stream. What
+ * cannot be decoded is opened too, as a delivery whose handling has failed already.
+ */
+export function createOpen(
+  handler: Invocable & { readonly kind: string },
+  deps: InvokeDeps,
+): (delivery: Delivery) => Opened {
+  const external = handler.kind === 'subscriber';
+
+  function incomingIn({ body, stream, id, bare, raw }: Delivery): Incoming {
+    if (raw !== null) throw new DecodeError('not_utf8', 'the body is not UTF-8');
+    if (external) return openExternal(body, stream, id);
+    if (bare) throw new DecodeError('no_data_field', 'the entry has no field named data');
+    return decode(body);
+  }
+
+  return (delivery) => {
+    let incoming: Incoming;
+    try {
+      incoming = incomingIn(delivery);
+    } catch (thrown) {
+      const error = toError(thrown);
+      return { ...unreadable, key: delivery.id, run: async () => ({ kind: 'failed', error }) };
+    }
+    const { id: entryId } = delivery;
+    return {
+      // Entries of external streams name no aggregate: each is its own.
+      key: incoming.kind === 'EXTERNAL' ? entryId : incoming.stream,
+      messageId: incoming.id,
+      messageType: incoming.kind === 'EXTERNAL' ? null : incoming.type,
+      correlationId: correlationIdOf(incoming),
+      raisedAt: incoming.kind === 'EXTERNAL' ? null : instantOf(incoming.time),
+      run: ({ attempt, signal }) => invoke(handler, incoming, { entryId, attempt, signal }, deps),
+    };
+  };
+}
+
+const unreadable = { messageId: null, messageType: null, correlationId: null, raisedAt: null };
+
+function instantOf(time: string | null): number | null {
+  const instant = time === null ? Number.NaN : Date.parse(time);
+  return Number.isNaN(instant) ? null : instant;
+}
