@@ -35,6 +35,9 @@ export type TelemetryEvent =
     }
   | { readonly event: 'loop.recovered'; readonly loop: string; readonly failures: number }
   | { readonly event: 'loop.stepped'; readonly loop: string }
+  /** From here to `loop.ended` a step is awaited at least every `bound_ms`: what `/livez` rests on. */
+  | { readonly event: 'loop.started'; readonly loop: string; readonly bound_ms: Millis }
+  | { readonly event: 'loop.ended'; readonly loop: string }
   // connections
   | { readonly event: 'connection.lost'; readonly connection: string; readonly err: Error | null }
   | { readonly event: 'connection.restored'; readonly connection: string }
@@ -90,6 +93,8 @@ export type TelemetryEvent =
     }
   | { readonly event: 'deliveries.read'; readonly subscription: string; readonly count: number }
   | { readonly event: 'delivery.started'; readonly subscription: string }
+  /** Its handler returned, threw or was cut short: one for each `delivery.started`, before what became of it. */
+  | { readonly event: 'delivery.ended'; readonly subscription: string }
   | (AboutDelivery & {
       readonly event: 'delivery.handled';
       readonly outcome: 'ok' | 'duplicate' | 'skipped';
@@ -143,7 +148,23 @@ export type TelemetryEvent =
       readonly kind: 'command' | 'event' | 'stream';
       readonly stream: string;
       readonly message_id: string;
-    };
+    }
+  | { readonly event: 'ingress.refused'; readonly status: number; readonly reason: string }
+  | { readonly event: 'http.failed'; readonly server: 'health' | 'ingress'; readonly err: Error }
+  // telemetry itself
+  /** Log lines that could not be written: the reader is too slow or gone, or the disk is full. */
+  | { readonly event: 'log.lines_dropped'; readonly count: number };
+
+export type EventName = TelemetryEvent['event'];
+
+/** The fact of that name; distributes over facts that share a shape. */
+export type EventOf<Name extends EventName, Fact extends TelemetryEvent = TelemetryEvent> = Fact extends {
+  readonly event: infer Names;
+}
+  ? Name extends Names
+    ? Fact & { readonly event: Name }
+    : never
+  : never;
 
 /** How a station says what it did. Synchronous and cheap; never throws. */
 export type Emit = (event: TelemetryEvent) => void;
