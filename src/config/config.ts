@@ -1,6 +1,10 @@
 import type { Json } from '../message/message.ts';
 import type { BackoffPolicy } from '../runtime/backoff.ts';
 import type { Millis } from '../runtime/clock.ts';
+import type { PartitioningConfig } from './partitioning-config.ts';
+import type { QuickRetryConfig, RetryRule } from './retry-config.ts';
+import type { CacheConfig, IdempotencyConfig, InboxConfig, SchemasConfig } from './store-config.ts';
+import type { SubscriptionLayers } from './subscription-layers.ts';
 
 /** domain.toml as the daemon understands it: overlay, variables and defaults applied, all times in ms, all paths absolute. */
 export interface Config {
@@ -174,52 +178,6 @@ export interface IngressConfig extends HttpConfig {
   readonly maxBodyBytes: number;
 }
 
-/** Owners of partitions of a stream that is handled in order by key. */
-export interface PartitioningConfig {
-  readonly leaseTtlMs: Millis;
-  readonly heartbeatEveryMs: Millis;
-  /** How often a worker looks for partitions that nobody owns. */
-  readonly pollEveryMs: Millis;
-  /** A partition that is empty and untouched for so long leaves the index. */
-  readonly reapIdleMs: Millis;
-}
-
-export interface QuickRetryConfig {
-  /** Tries in all. */
-  readonly maxAttempts: number;
-  readonly backoff: BackoffPolicy;
-}
-
-/** Null where the subscription's own setting holds. */
-export interface RetryRule {
-  readonly maxAttempts: number | null;
-  readonly delayMs: Millis | null;
-  readonly action: 'retry' | 'dead_letter' | 'discard';
-}
-
-/** Commands with a key that was seen before bring the first answer. */
-export interface IdempotencyConfig {
-  /** Holds a password: never logged. Null: keys are kept where the default database is. */
-  readonly redisUrl: string | null;
-  readonly ttlMs: Millis;
-  readonly errorTtlMs: Millis;
-}
-
-/** The table that makes a handler's effects happen once: how long its rows are kept. */
-export interface InboxConfig {
-  readonly retentionMs: Millis;
-  readonly batchSize: number;
-}
-
-export type CacheConfig =
-  | { readonly provider: 'memory'; readonly name: string; readonly ttlMs: Millis }
-  | { readonly provider: 'redis'; readonly name: string; readonly uri: string; readonly ttlMs: Millis };
-
-export interface SchemasConfig {
-  /** A folder of JSON Schemas of messages, absolute, or null. */
-  readonly path: string | null;
-}
-
 export interface LoggingConfig {
   readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   readonly format: 'auto' | 'console' | 'json';
@@ -236,24 +194,6 @@ export interface TelemetryConfig {
 }
 
 export type SubscriptionType = 'stream' | 'event_store';
-
-/** Settings in the units of domain.toml, each only where its layer states it. */
-export type SubscriptionFields = { readonly [field: string]: string | number | boolean };
-
-/** The layers that a subscription's settings are resolved from, each as its place in the file states it. */
-export interface SubscriptionLayers {
-  readonly defaultType: SubscriptionType | null;
-  readonly defaultProfile: string | null;
-  /** Choices stated in `[server]` itself. */
-  readonly server: SubscriptionFields;
-  readonly stream: SubscriptionFields;
-  readonly eventStore: SubscriptionFields;
-  readonly broker: SubscriptionFields;
-  /** `[server.subscriptions.<Handler>]`. */
-  readonly handlers: ReadonlyMap<string, { readonly profile: string | null; readonly fields: SubscriptionFields }>;
-  /** `[server.profiles.<n>]`, inheritance resolved, and the built-in ones. */
-  readonly profiles: ReadonlyMap<string, SubscriptionFields>;
-}
 
 /** How one handler is fed. */
 export interface SubscriptionConfig {
