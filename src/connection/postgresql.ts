@@ -1,0 +1,151 @@
+import type { Sql } from 'postgres';
+import postgres from 'postgres';
+import type { DatabaseConfig } from '../config/config.ts';
+import type { Clock, Millis } from '../runtime/clock.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { MisconfiguredError, UnavailableError } from '../runtime/errors.ts';
+import { postgresqlAddressOf } from './address-of-postgresql.ts';
+import type { Database, DatabaseNotice } from './database.ts';
+import { toDatabaseError } from './errors-of-postgresql.ts';
+import type { ClientHooks, Link, Target } from './link.ts';
+import { openLink } from './link.ts';
+import { createPool } from './pool.ts';
+import { createTransaction } from './transaction.ts';
+import { within } from './within.ts';
+
+export type PostgresqlConfig = Extract<DatabaseConfig, { readonly provider: 'postgresql' }>;
+
+export interface DatabaseDeps {
+  readonly notice: (notice: DatabaseNotice) => void;
+  readonly clock?: Clock;
+}
+
+const maxAgeMs: Millis = 30 * 60_000;
+
+/** Of all connections, those kept for the daemon itself: relays, leases, counts. */
+const ownShare = 3;
+
+/**
+ * A database of provider postgresql. Nothing is connected before the first statement; `poolSize` connections are kept,
+ * up to `maxOverflow` more are made when needed. There are never fewer than two: one for the daemon, one for handlers.
+ * Throws MisconfiguredError for a URI that is none.
+ */
+export function openDatabase(config: PostgresqlConfig, { notice, clock = systemClock }: DatabaseDeps): Database {
+  const { name, uri, schema, poolSize, maxOverflow, connectTimeoutMs, statementTimeoutMs } = config;
+  if (!/^[A-Za-z_][A-Za-z0-9_$]{0,62}$/.test(schema)) {
+    throw new MisconfiguredError('database_schema', `[databases.${name}] schema must be letters, digits, _ and $`);
+  }
+  const { hosts, user, password, database, tls, parameters } = postgresqlAddressOf(uri);
+  const maker = postgres({
+    ...(user === null ? {} : { user }),
+    ...(password === null ? {} : { password }),
+    ...(database === null ? {} : { database }),
+    ssl: tls,
+    max: 1,
+    connect_timeout: 0,
+    max_lifetime: null,
+    prepare: false,
+    onnotice: () => undefined,
+    connection: { application_name: 'domaind', ...parameters },
+  });
+  const translate = (error: unknown) => toDatabaseError(error, name);
+  const links = new Set<Link>();
+  let reachable = true;
+  const stopped = new AbortController();
+
+  function lost(error: unknown): void {
+    if (!reachable || stopped.signal.aborted) return;
+    reachable = false;
+    notice({ kind: 'connection_lost', error: translate(error) });
+  }
+
+  function found(): void {
+    if (reachable) return;
+    reachable = true;
+    notice({ kind: 'connection_ready', error: null });
+  }
+
+  /** A client that shares with `maker` all it knows of types, and has one socket, given to it. */
+  function client(target: Target, hooks: ClientHooks): Sql {
+    const known = Object.keys(maker.options.serializers).length > builtIn;
+    const ssl = target.host.startsWith('/') ? false : maker.options.ssl;
+    const own = { host: [target.host], port: [target.port], ssl, fetch_types: !known, no_subscribe: true, ...hooks };
+    // Options that were read once are taken as they are (postgres 3.4.9: parseOptions), with these in their place.
+    return postgres({ ...maker.options, ...own } as unknown as postgres.Options<Record<string, never>>);
+  }
+  const builtIn = Object.keys(maker.options.serializers).length;
+
+  /** The first of the hosts that answers and, where there are several, takes writes. */
+  async function connect(): Promise<Link> {
+    let failure: unknown = null;
+    for (const target of hosts) {
+      try {
+        const options = { target, connectTimeoutMs, maxAgeMs, acceptsStandby: hosts.length === 1 };
+        const link = await openLink(options, { client, clock, onLost: lost });
+        for (const old of links) if (old.lost() !== null) links.delete(old);
+        links.add(link);
+        found();
+        return link;
+      } catch (error) {
+        failure = error;
+        if (!(translate(error) instanceof UnavailableError)) break;
+      }
+    }
+    lost(failure);
+    throw translate(failure);
+  }
+
+  const max = Math.max(2, poolSize + maxOverflow);
+  const own = Math.min(ownShare, Math.floor(max / 2));
+  const daemons = createPool({ max: own, keep: own }, connect);
+  const handlers = createPool({ max: max - own, keep: Math.max(1, poolSize - own) }, connect);
+
+  return {
+    name,
+    schema,
+    async bounded(statement, ms = statementTimeoutMs) {
+      const expired = new AbortController();
+      let lent: Link | null = null;
+      const work = async () => {
+        const link = await daemons.lend(expired.signal);
+        lent = link;
+        try {
+          expired.signal.throwIfAborted();
+          return await statement(link.sql);
+        } catch (error) {
+          link.check(error);
+          throw error;
+        } finally {
+          daemons.giveBack(link);
+        }
+      };
+      const late = () => {
+        const error = new UnavailableError('database_timeout', `database "${name}" did not answer within ${ms} ms`);
+        expired.abort(error);
+        lent?.cancel();
+        lent?.destroy();
+        return error;
+      };
+      return await within(clock, ms, work(), late).catch((error: unknown) => {
+        throw translate(error);
+      });
+    },
+    transaction: (first) =>
+      createTransaction({
+        maker,
+        first: first ?? null,
+        lend: handlers.lend,
+        giveBack: handlers.giveBack,
+        timeoutMs: statementTimeoutMs,
+        clock,
+        translate,
+      }),
+    async close() {
+      stopped.abort();
+      const reason = new UnavailableError('database_closed', `database "${name}" is closed`);
+      daemons.close(reason);
+      handlers.close(reason);
+      await Promise.all([...links].map((link) => link.end()));
+    },
+  };
+}
