@@ -1,4 +1,4 @@
-import type { Sql } from 'postgres';
+import type { TransactionSql } from 'postgres';
 import type { Json, JsonObject, Message } from '../message/message.ts';
 
 /**
@@ -24,7 +24,8 @@ export interface HandlerLog {
 
 /**
  * Documents by id, in the handler's transaction: a small store for handlers that need no tables of their own, the same
- * on `memory` and `postgresql`.
+ * on `memory` and `postgresql` (ADR-2). A document that was read or written is locked until the transaction ends, so
+ * that reading, changing and writing it back loses nothing.
  */
 export interface Collection {
   get(id: string): Promise<JsonObject | null>;
@@ -74,10 +75,11 @@ export interface HandlerContext {
   readonly signal: AbortSignal;
   readonly log: HandlerLog;
   /**
-   * The handler's transaction on its database, opened at the first statement and committed when the handler returns.
-   * The inbox row goes first: a message that was handled before has no second effect. `postgresql` only.
+   * The handler's transaction on its database, opened at the first statement, committed when the handler returns and
+   * rolled back when it throws. The inbox row goes first: a message that was handled before has no second effect.
+   * Everything that `postgres` can do in a transaction, `savepoint` included. Provider `postgresql` only.
    */
-  readonly sql: Sql;
+  readonly sql: TransactionSql;
   /** Documents in the same transaction; on every database. */
   store(collection: string): Collection;
   /** An event, written to the outbox in the same transaction. */
@@ -109,7 +111,7 @@ export interface HandlerOptions {
 
 export type HandlerKind = 'command_handler' | 'event_handler' | 'projector' | 'subscriber';
 
-/** What the four functions below return and modules export. Plain data; the mark tells it from other exports. */
+/** What the four functions of define.ts return and modules export. Plain data; the mark tells it from other exports. */
 export interface HandlerDefinition {
   readonly [handlerMark]: HandlerKind;
   readonly options: HandlerOptions;
@@ -117,8 +119,16 @@ export interface HandlerDefinition {
   readonly sources: readonly string[];
   /** A subscriber's broker. */
   readonly broker: string;
-  readonly handles: ReadonlyMap<string, (message: never, ctx: HandlerContext) => unknown>;
+  /** A Map, so that a message named `toString` or `__proto__` finds nothing that nobody put there. */
+  readonly handles: ReadonlyMap<string, HandlerFunction>;
+  /** What is wrong with it, one sentence each: reported, with the name of the export, by whoever takes it. */
+  readonly faults: readonly string[];
+  /** Where it was made, `file:line:column`, or null where that is not known. */
+  readonly place: string | null;
 }
+
+/** A function of `handles` once its payload's type is forgotten: it is called with what the wire brings. */
+export type HandlerFunction = (message: never, ctx: HandlerContext) => unknown;
 
 /** Registered globally, so that definitions made by another copy of this package are known too. */
 export const handlerMark: unique symbol = Symbol.for('domaind.handler');

@@ -1,0 +1,86 @@
+import type { Clock, Millis } from '../runtime/clock.ts';
+import { HandlerTimeoutError, UnavailableError } from '../runtime/errors.ts';
+
+/** Ends a running handler's say: whatever it still does, it is heard no more. */
+export type Cut = (reason: HandlerTimeoutError | UnavailableError) => void;
+
+/** What cuts the running handlers of one subscription short: their time, and the hard stop. */
+export interface Deadlines {
+  /** A handler begins: `cut` is called when its time is up or the daemon must go, unless it has ended. */
+  begin(cut: Cut): void;
+  end(cut: Cut): void;
+  /** A handler was cut short, but `running` has yet to settle: code cannot be stopped from outside. */
+  linger(running: unknown): void;
+  /** How many handlers that were cut short still run. */
+  readonly lingering: number;
+  /** Lets go of the timer; handlers that still run have no deadline any more. */
+  close(): void;
+}
+
+export interface DeadlinesDeps {
+  readonly clock: Clock;
+  /** The hard stop of the daemon. */
+  readonly hard: AbortSignal;
+}
+
+/**
+ * One timer for all handlers of a subscription: they have the same time, so they are due in the order in which they
+ * began, and only the oldest is waited for. A handler costs an entry in a Map (0.2 µs) rather than a timer.
+ */
+export function createDeadlines(timeoutMs: Millis, { clock, hard }: DeadlinesDeps): Deadlines {
+  const running = new Map<Cut, Millis>();
+  const closed = new AbortController();
+  let watching = false;
+  let lingering = 0;
+
+  async function watch(): Promise<void> {
+    watching = true;
+    while (!closed.signal.aborted) {
+      const [oldest] = running;
+      if (oldest === undefined) break;
+      const [cut, dueAt] = oldest;
+      const leftMs = dueAt - clock.monotonic();
+      if (leftMs > 0) {
+        await clock.sleep(leftMs, closed.signal);
+      } else {
+        running.delete(cut);
+        cut(new HandlerTimeoutError(`the handler has taken more than ${timeoutMs} ms`));
+      }
+    }
+    watching = false;
+  }
+
+  function stop(): void {
+    closed.abort();
+    const all = [...running.keys()];
+    running.clear();
+    for (const cut of all) cut(stopping());
+  }
+
+  hard.addEventListener('abort', stop, { once: true });
+
+  return {
+    begin(cut) {
+      if (hard.aborted) return cut(stopping());
+      running.set(cut, clock.monotonic() + timeoutMs);
+      if (!watching) void watch();
+    },
+    end: (cut) => void running.delete(cut),
+    linger(handler) {
+      lingering += 1;
+      const ended = () => {
+        lingering -= 1;
+      };
+      void Promise.resolve(handler).then(ended, ended);
+    },
+    get lingering() {
+      return lingering;
+    },
+    close() {
+      hard.removeEventListener('abort', stop);
+      closed.abort();
+    },
+  };
+}
+
+const stopping = () => new UnavailableError('stopping', 'the daemon stops and could not wait for the handler');

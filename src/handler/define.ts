@@ -1,0 +1,145 @@
+import type { Json } from '../message/message.ts';
+import type {
+  HandlerContext,
+  HandlerDefinition,
+  HandlerFunction,
+  HandlerKind,
+  HandlerOptions,
+  Handles,
+} from './handler.ts';
+import { handlerMark } from './handler.ts';
+
+export interface CommandHandlerInput extends HandlerOptions {
+  /** The aggregate's category: `order`. */
+  readonly category: string;
+  readonly handles: Handles;
+}
+
+export interface ProjectorInput extends HandlerOptions {
+  readonly categories: readonly string[];
+  readonly handles: Handles;
+}
+
+export type EventHandlerInput =
+  | (ProjectorInput & { readonly category?: never })
+  | (CommandHandlerInput & { readonly categories?: never });
+
+export interface SubscriberInput<Payload> extends HandlerOptions {
+  /** The external stream, as its producer names it. */
+  readonly stream: string;
+  /** A name under `[brokers]`; default `default`. */
+  readonly broker?: string;
+  /** Called with each entry's payload as it came: domaind does not check it against `Payload`. */
+  readonly handle: (payload: Payload, ctx: HandlerContext) => unknown;
+}
+
+/** Carries out the commands of one aggregate. A command type has one such handler in the domain. */
+export function commandHandler(input: CommandHandlerInput): HandlerDefinition {
+  const { category, handles, ...options } = given(input);
+  return define('command_handler', commandHandler, [category], 'default', handles, options);
+}
+
+/** Reacts to the events of one or more categories. */
+export function eventHandler(input: EventHandlerInput): HandlerDefinition {
+  const { category, categories, handles, ...options } = given(input);
+  return define('event_handler', eventHandler, categories ?? [category], 'default', handles, options);
+}
+
+/** Keeps a read model up to date with the events of one or more categories. */
+export function projector(input: ProjectorInput): HandlerDefinition {
+  const { categories, handles, ...options } = given(input);
+  return define('projector', projector, categories, 'default', handles, options);
+}
+
+/** Takes in the messages of an external stream: the bridge from other systems into this domain. */
+export function subscriber<Payload = Json>(input: SubscriberInput<Payload>): HandlerDefinition {
+  const { stream, broker = 'default', handle, ...options } = given(input);
+  return define('subscriber', subscriber, [stream], broker, { $any: handle }, options);
+}
+
+/** Whether a module's export is a handler, also one made by another copy of this package. Never throws. */
+export function isHandlerDefinition(value: unknown): value is HandlerDefinition {
+  try {
+    return typeof value === 'object' && value !== null && handlerMark in value;
+  } catch {
+    return false;
+  }
+}
+
+const given = (input: unknown): Record<string, unknown> => (isRecord(input) ? input : {});
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function define(
+  kind: HandlerKind,
+  maker: (input: never) => HandlerDefinition,
+  sources: unknown,
+  broker: unknown,
+  handles: unknown,
+  options: Record<string, unknown>,
+): HandlerDefinition {
+  const faults = [
+    ...faultsOfSources(kind, sources),
+    ...faultsOfHandles(kind, handles),
+    ...(isText(broker) ? [] : ['broker must be a name under [brokers]']),
+    ...faultsOfOptions(options),
+  ];
+  const functions = isRecord(handles) ? Object.entries(handles).filter(isFunctionEntry) : [];
+  return Object.freeze({
+    [handlerMark]: kind,
+    // What is not of its type is in `faults`, and a definition with faults is not taken.
+    options: Object.freeze(options as HandlerOptions),
+    sources: Object.freeze(Array.isArray(sources) ? sources.filter(isText) : []),
+    broker: String(broker),
+    handles: new Map(functions),
+    faults: Object.freeze(faults),
+    place: placeOfCall(maker),
+  });
+}
+
+const isFunctionEntry = (entry: [string, unknown]): entry is [string, HandlerFunction] =>
+  typeof entry[1] === 'function';
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+
+function faultsOfSources(kind: HandlerKind, sources: unknown): readonly string[] {
+  if (Array.isArray(sources) && sources.length > 0 && sources.every(isText)) return [];
+  if (kind === 'subscriber') return ["stream must be the name of a stream, like 'external-orders'"];
+  if (kind === 'command_handler') return ["category must be the name of a category, like 'order'"];
+  return ["categories must be a list of names of categories, like ['order']"];
+}
+
+function faultsOfHandles(kind: HandlerKind, handles: unknown): readonly string[] {
+  const entries = isRecord(handles) ? Object.entries(handles) : [];
+  if (kind === 'subscriber') return entries.every(isFunctionEntry) ? [] : ['handle must be a function'];
+  if (entries.length === 0) return ['handles must have a function for each message name: it has none'];
+  return entries
+    .filter((entry) => !isFunctionEntry(entry))
+    .map(([name, value]) => `handles.${name} must be a function, not ${value === null ? 'null' : typeof value}`);
+}
+
+const optionTypes: ReadonlyMap<string, 'text' | 'table'> = new Map([
+  ['name', 'text'],
+  ['group', 'text'],
+  ['database', 'text'],
+  ['profile', 'text'],
+  ['subscription', 'table'],
+]);
+
+function faultsOfOptions(options: Record<string, unknown>): readonly string[] {
+  return Object.entries(options).flatMap(([key, value]) => {
+    const type = optionTypes.get(key);
+    if (type === undefined) return [`has an unknown option ${key}; known are ${[...optionTypes.keys()].join(', ')}`];
+    if (value === undefined || (type === 'text' ? isText(value) : isRecord(value))) return [];
+    return [`${key} must be ${type === 'text' ? 'a text that is not empty' : 'a table of settings'}`];
+  });
+}
+
+/** The user's line that called `maker`, read from a stack; null where the stack cannot be read. */
+function placeOfCall(maker: (input: never) => HandlerDefinition): string | null {
+  const call: { stack?: string } = {};
+  Error.captureStackTrace(call, maker);
+  const [, file, position] = /^ +at (?:.*\()?(?:file:\/\/)?(\/.*?):(\d+:\d+)\)?$/m.exec(call.stack ?? '') ?? [];
+  return file === undefined ? null : `${decodeURI(file)}:${position}`;
+}

@@ -1,0 +1,167 @@
+import type { JsonObject } from '../message/message.ts';
+import { MisconfiguredError } from '../runtime/errors.ts';
+import { checkCollectionName, checkDocumentId, documentText } from './document.ts';
+import { createDocumentLocks } from './document-locks.ts';
+import type { Collection } from './handler.ts';
+import type { Raised } from './raised.ts';
+import type { Occasion, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
+import { ClosedError, DuplicateError, inboxKey, noOutbox } from './unit-of-work.ts';
+
+/** A database of provider `memory`: gone with the process. */
+export interface MemoryDatabase {
+  /** Its name in domain.toml. */
+  readonly name: string;
+  /** Texts of JSON by id, by collection. */
+  readonly collections: Map<string, Map<string, string>>;
+  /** The messages that were handled. */
+  readonly inbox: MemoryInbox;
+  /** Takes what a handler has raised, in order, at its commit. Must not throw. Null: there is no outbox. */
+  readonly onRaised: ((raised: readonly Raised[]) => void) | null;
+}
+
+export interface MemoryInbox {
+  has(key: string): boolean;
+  add(key: string): void;
+}
+
+/** Remembers the last 50,000 keys at least, and never more than twice as many: a full half replaces the older one. */
+function createMemoryInbox(): MemoryInbox {
+  let older = new Set<string>();
+  let newer = new Set<string>();
+  return {
+    has: (key) => newer.has(key) || older.has(key),
+    add(key) {
+      if (newer.size === 50_000) [older, newer] = [newer, new Set()];
+      newer.add(key);
+    },
+  };
+}
+
+export const createMemoryDatabase = (name: string, onRaised: MemoryDatabase['onRaised']): MemoryDatabase => ({
+  name,
+  collections: new Map(),
+  inbox: createMemoryInbox(),
+  onRaised,
+});
+
+/**
+ * Units of work on a database in memory: writes are kept aside until the commit, which applies them at once. Documents
+ * are locked as rows are in PostgreSQL.
+ */
+export function createMemoryUnitsOfWork(database: MemoryDatabase): UnitsOfWork {
+  const locks = createDocumentLocks();
+  return { database: database.name, begin: (occasion) => begin(occasion, database, locks) };
+}
+
+type Locks = ReturnType<typeof createDocumentLocks>;
+
+function begin(occasion: Occasion, { name, collections, inbox, onRaised }: MemoryDatabase, locks: Locks): UnitOfWork {
+  const key = `${inboxKey(occasion)} ${occasion.handler}`;
+  const holder = {};
+  const writes = new Map<string, Map<string, string | null>>();
+  const raised: Raised[] = [];
+  let state: UnitOfWorkState = 'untouched';
+
+  function end(next: UnitOfWorkState): void {
+    state = next;
+    locks.release(holder);
+  }
+
+  function open(): void {
+    if (state === 'closed') throw new ClosedError();
+    if (state !== 'duplicate' && inbox.has(key)) end('duplicate');
+    if (state === 'duplicate') throw new DuplicateError();
+    state = 'open';
+  }
+
+  async function lock(collection: string, id: string): Promise<void> {
+    checkDocumentId(id);
+    open();
+    await locks.acquire(`${collection} ${id}`, holder);
+    open();
+  }
+
+  const committed = (collection: string) => collections.get(collection);
+
+  function write(collection: string, id: string, text: string | null): void {
+    const own = writes.get(collection) ?? new Map<string, string | null>();
+    writes.set(collection, own.set(id, text));
+  }
+
+  const store = (collection: string): Collection => ({
+    async get(id) {
+      await lock(collection, id);
+      const own = writes.get(collection);
+      const text = own?.has(id) ? own.get(id) : committed(collection)?.get(id);
+      return text == null ? null : parse(text);
+    },
+    async put(id, value) {
+      const text = documentText(collection, id, value);
+      await lock(collection, id);
+      write(collection, id, text);
+    },
+    async delete(id) {
+      await lock(collection, id);
+      write(collection, id, null);
+    },
+    async list() {
+      open();
+      const texts = new Map<string, string | null>([
+        ...(committed(collection) ?? []),
+        ...(writes.get(collection) ?? []),
+      ]);
+      return [...texts]
+        .flatMap(([id, text]) => (text === null ? [] : [{ id, value: parse(text) }]))
+        .sort((one, other) => Buffer.compare(Buffer.from(one.id), Buffer.from(other.id)));
+    },
+  });
+
+  function apply(): void {
+    inbox.add(key);
+    for (const [collection, texts] of writes) {
+      const documents = committed(collection) ?? new Map<string, string>();
+      collections.set(collection, documents);
+      for (const [id, text] of texts) {
+        if (text === null) documents.delete(id);
+        else documents.set(id, text);
+      }
+    }
+    if (raised.length > 0) onRaised?.(raised);
+  }
+
+  return {
+    get state() {
+      return state;
+    },
+    lost: null,
+    get sql(): never {
+      throw new MisconfiguredError(
+        'sql_needs_postgresql',
+        `ctx.sql needs a database of provider postgresql, and ${name} is of provider memory: ctx.store works on both`,
+      );
+    },
+    store(collection) {
+      checkCollectionName(collection);
+      return store(collection);
+    },
+    add(message) {
+      open();
+      if (onRaised === null) throw noOutbox(name);
+      raised.push(message);
+    },
+    async commit() {
+      if (state === 'closed') throw new ClosedError();
+      if (state === 'open' && inbox.has(key)) end('duplicate');
+      if (state === 'duplicate') return 'duplicate';
+      const touched = state === 'open';
+      if (touched) apply();
+      end('closed');
+      return touched ? 'committed' : 'untouched';
+    },
+    async rollback() {
+      if (state !== 'duplicate') end('closed');
+    },
+  };
+}
+
+const parse = (text: string): JsonObject => JSON.parse(text) as JsonObject;

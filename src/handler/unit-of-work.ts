@@ -1,0 +1,87 @@
+import type { TransactionSql } from 'postgres';
+import type { UnavailableError } from '../runtime/errors.ts';
+import { DomaindError, MisconfiguredError } from '../runtime/errors.ts';
+import type { Collection } from './handler.ts';
+import type { Raised } from './raised.ts';
+
+/** The message that a unit of work is for. */
+export interface Occasion {
+  readonly handler: string;
+  readonly messageId: string;
+  readonly kind: 'EVENT' | 'COMMAND' | 'EXTERNAL';
+  /** The broker's id of the entry: unique within its stream. */
+  readonly entryId: string;
+}
+
+/**
+ * How it stands:
+ *
+ *   untouched ──first use──▶ open ──commit──▶ closed        duplicate: its inbox row was there already
+ *                             │──────────────▶ duplicate    lost: the database went away in between
+ *                             └──────────────▶ lost
+ */
+export type UnitOfWorkState = 'untouched' | 'open' | 'duplicate' | 'lost' | 'closed';
+
+/** What became of it: written, skipped because another try had written it, or nothing to write. */
+export type Committed = 'committed' | 'duplicate' | 'untouched';
+
+/**
+ * What one handler does to its database about one message: all of it or nothing, and once, however often the message
+ * comes. Nothing is opened before the first use; the inbox row is the first thing written. After the end, and once it
+ * is known that the message was handled before, every method but `rollback` throws or rejects.
+ */
+export interface UnitOfWork {
+  readonly state: UnitOfWorkState;
+  /** What the database was lost with, or null: then nothing that came of it says anything about the handler. */
+  readonly lost: UnavailableError | null;
+  readonly sql: TransactionSql;
+  store(collection: string): Collection;
+  /** Written to the outbox with the commit, in the order of the calls. */
+  add(raised: Raised): void;
+  /**
+   * Throws UnavailableError when the database is lost; then it is unknown whether the commit took place, and the inbox
+   * tells the next try. Throws the database's own error when it refuses the commit.
+   */
+  commit(): Promise<Committed>;
+  /** Undoes everything and cuts short what still runs. Never rejects; may be called at any time and again. */
+  rollback(): Promise<void>;
+}
+
+/** Opens units of work on one database. Costs nothing until they are used. */
+export interface UnitsOfWork {
+  /** The database's name in domain.toml. */
+  readonly database: string;
+  begin(occasion: Occasion): UnitOfWork;
+}
+
+/** What is rejected with once it is known that the message was handled before. No failure: the handler is done. */
+export class DuplicateError extends DomaindError {
+  constructor() {
+    super('duplicate', 'this message was handled before: nothing more is to be done');
+  }
+}
+
+/** What is thrown at a handler that goes on after its end, as after a timeout or without awaiting its last promise. */
+export class ClosedError extends DomaindError {
+  constructor() {
+    super('unit_of_work_closed', 'the unit of work is closed: the handler has returned, failed or run out of time');
+  }
+}
+
+/** What `add` throws where there is no outbox to write to. */
+export const noOutbox = (database: string): MisconfiguredError =>
+  new MisconfiguredError(
+    'no_outbox',
+    `ctx.raise and ctx.process need the outbox of database ${database}: set enable_outbox = true`,
+  );
+
+const uuidVersion8 = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
+/**
+ * The key of a message in the inbox. Ids of events are unique. Ids of commands are only where this side made them,
+ * which the version of the UUID tells: Python producers put an identifier of the domain there, the same for every
+ * command about it, so the entry's id is added. A command republished by such a producer is handled twice.
+ */
+export function inboxKey({ kind, messageId, entryId }: Occasion): string {
+  return kind === 'COMMAND' && !uuidVersion8.test(messageId) ? `${messageId}#${entryId}` : messageId;
+}

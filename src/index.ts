@@ -1,0 +1,23 @@
+export type {
+  CommandHandlerInput,
+  EventHandlerInput,
+  ProjectorInput,
+  SubscriberInput,
+} from './handler/define.ts';
+export { commandHandler, eventHandler, projector, subscriber } from './handler/define.ts';
+export type {
+  Collection,
+  Handle,
+  HandlerContext,
+  HandlerDefinition,
+  HandlerLog,
+  HandlerOptions,
+  Handles,
+  MessageName,
+  MessageTypes,
+  Payloads,
+  ProcessOptions,
+  RaiseOptions,
+} from './handler/handler.ts';
+export type { Json, JsonObject, Message, Metadata } from './message/message.ts';
+export { ConcurrencyError, NonRetryableError, RetryAfterError } from './runtime/errors.ts';
