@@ -20,7 +20,9 @@ function rename(table: Table, node: SchemaNode, path: Path, written: Map<string,
     if (other !== undefined)
       findings.push(aboutKey('duplicate_key', [...path, key], `says the same as ${other}: state one of them`));
     spelled.set(name, key);
+    // The last spelling is the one in force.
     if (name !== key) written.set(keyOf([...path, name]), [...path, key]);
+    else written.delete(keyOf([...path, name]));
     entries.set(name, child && isTable(value) ? rename(value, child, [...path, key], written, findings) : value);
   }
   return tableOf(entries);

@@ -10,7 +10,7 @@ export function checkNames(reader: Reader, tree: Table, folder: string): readonl
 
 function domainFindings({ stated, text }: Reader, folder: string): readonly Finding[] {
   const name = text(['name']);
-  if (name !== null && normalizeDomain(name) === '') {
+  if (name !== null && name !== '' && normalizeDomain(name) === '') {
     return [
       aboutKey(
         'bad_name',

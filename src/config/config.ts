@@ -195,6 +195,9 @@ export interface TelemetryConfig {
 
 export type SubscriptionType = 'stream' | 'event_store';
 
+/** Settings of a subscription in the units of domain.toml, only those that somebody states. */
+export type SubscriptionFields = SubscriptionLayers['server'];
+
 /** How one handler is fed. */
 export interface SubscriptionConfig {
   readonly type: SubscriptionType;

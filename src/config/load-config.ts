@@ -7,6 +7,7 @@ import { findDocument } from './find-file.ts';
 import { interpolate } from './interpolate.ts';
 import { normalize } from './normalize.ts';
 import { layer } from './overlay.ts';
+import { isSecretName } from './secrets.ts';
 import { keyOf } from './tree.ts';
 import { validate } from './validate.ts';
 import { createVariables } from './variables.ts';
@@ -41,7 +42,8 @@ export async function loadConfig(options: LoadOptions): Promise<Loaded> {
   const tree = coerce(expanded, variables);
   const effective: Effective = { document, env, tree, layered, variables };
   const told = new Set(findings.map(({ path }) => keyOf(path)));
-  const later = [...validate(tree), ...conflicts(tree, document.file)];
+  const hidden = new Set([...variables].filter(([, names]) => names.some(isSecretName)).map(([key]) => key));
+  const later = [...validate(tree, hidden), ...conflicts(tree, document.file)];
   const all = [
     ...document.findings,
     ...layered.findings,

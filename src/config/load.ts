@@ -65,7 +65,7 @@ function parseToml(text: string, name: string, locator: Locator): unknown {
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const { line, column } = error;
-    const reason = error.message.split('\n')[0]?.replace('Invalid TOML document: ', '') ?? 'invalid TOML';
+    const reason = reasonOf(error, text);
     const again = /redefine/.test(reason) ? locator.again(line) : null;
     const sentence = again
       ? `${showKey(again.path)} is stated twice, first at line ${again.first.line}`
@@ -74,4 +74,11 @@ function parseToml(text: string, name: string, locator: Locator): unknown {
     // Not as the cause: the parser's message holds whole lines of the file, passwords included.
     throw new ConfigError([{ code: again ? 'duplicate_key' : 'syntax', where: `${name}:${line}:${column}`, message }]);
   }
+}
+
+function reasonOf({ message, line, column }: TomlError, text: string): string {
+  const reason = message.split('\n')[0]?.replace('Invalid TOML document: ', '') ?? 'invalid TOML';
+  const ended = column > (text.split(/\r?\n/)[line - 1]?.length ?? 0);
+  // Of control characters, only a line break can still be there.
+  return ended && reason.startsWith('control characters') ? 'the string does not end on its line' : reason;
 }

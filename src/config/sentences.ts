@@ -3,12 +3,14 @@ import { aboutKey, aboutTable, type Finding } from './finding.ts';
 import { didYouMean } from './nearest.ts';
 import { dereference, domainSchema, keysOf, nodeAt, type SchemaNode, typesOf } from './schema.ts';
 import { shown } from './secrets.ts';
-import { isTable, type Path, showTable } from './tree.ts';
+import { isTable, keyOf, type Path, showTable } from './tree.ts';
 
 /** What ajv found, as a sentence with the key, the rule and the value. Null for what another error says already. */
-export function findingOf(error: ErrorObject, path: Path): Finding | null {
+export function findingOf(error: ErrorObject, path: Path, hidden: ReadonlySet<string>): Finding | null {
   const node = nodeAt(path);
-  const got = `got ${shown(path, error.data)}`;
+  const isHidden = hidden.has(keyOf(path));
+  const value = isHidden ? 'a value that is not shown' : shown(path, error.data);
+  const got = `got ${value}`;
   const limits = node ? `expected ${rangeOf(node)}, ${got}` : got;
   switch (error.keyword) {
     case 'additionalProperties':
@@ -16,9 +18,9 @@ export function findingOf(error: ErrorObject, path: Path): Finding | null {
     case 'propertyNames':
       return badName(path, String(error.params['propertyName']));
     case 'type':
-      return wrongType(path, node, error.data);
+      return wrongType(path, node, error.data, value);
     case 'enum':
-      return aboutKey('not_allowed', path, notAllowed(node, error.data, got));
+      return aboutKey('not_allowed', path, notAllowed(node, isHidden ? null : error.data, got));
     case 'minimum':
     case 'maximum':
       return aboutKey('out_of_range', path, limits);
@@ -77,14 +79,10 @@ function notAllowed(node: SchemaNode | null, value: unknown, got: string): strin
   return `expected ${allowed.length > 1 ? 'one of ' : ''}${list}, ${got}${typeof value === 'string' ? didYouMean(value, allowed) : ''}`;
 }
 
-function wrongType(path: Path, node: SchemaNode | null, value: unknown): Finding {
+function wrongType(path: Path, node: SchemaNode | null, value: unknown, seen: string): Finding {
   const about = isTable(value) || node?.type === 'object' ? aboutTable : aboutKey;
-  const kind = typeof value === 'string' ? 'the string ' : '';
-  return about(
-    'wrong_type',
-    path,
-    `expected ${node ? kindOf(node) : 'another type'}, got ${kind}${shown(path, value)}`,
-  );
+  const kind = typeof value === 'string' && seen.startsWith('"') ? 'the string ' : '';
+  return about('wrong_type', path, `expected ${node ? kindOf(node) : 'another type'}, got ${kind}${seen}`);
 }
 
 const kinds: ReadonlyMap<string, string> = new Map([

@@ -2,7 +2,7 @@ import type { Config } from './config.ts';
 import { type Effective, placeOf } from './effective.ts';
 import { fieldDefaults } from './layers.ts';
 import { childOf, dereference, domainSchema, isFree, type SchemaNode } from './schema.ts';
-import { masked } from './secrets.ts';
+import { isSecretName, masked } from './secrets.ts';
 import { stack } from './stack.ts';
 import type { SubscriptionLayers } from './subscription-layers.ts';
 import { isTable, keyOf, leavesOf, type Path, showKey, type TomlValue, valueAt } from './tree.ts';
@@ -88,10 +88,14 @@ const isLayered = (path: Path): boolean => {
 function statedSetting(effective: Effective, path: Path, value: TomlValue): Setting {
   const overlay = effective.layered.written.get(keyOf(path))?.[0];
   const layer = overlay !== undefined && overlay === effective.env ? ` [${overlay}]` : '';
-  const variables = effective.variables.get(keyOf(path))?.map((name) => ` \${${name}}`) ?? [];
+  const names = effective.variables.get(keyOf(path)) ?? [];
+  const variables = names.map((name) => ` \${${name}}`);
+  // Of a URI, the rest is worth showing.
+  const isUri = typeof value === 'string' && value.includes('://');
+  const shown = !isUri && names.some(isSecretName) ? '***' : masked(path, value);
   return {
     key: showKey(path),
-    value: masked(path, value),
+    value: shown,
     origin: `${lineOf(effective, path)}${layer}${variables.join('')}`,
   };
 }

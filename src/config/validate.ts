@@ -27,12 +27,15 @@ function validator(): ValidateFunction {
   return compiled;
 }
 
-/** Everything that the schema says against an effective configuration. */
-export function validate(tree: Table): readonly Finding[] {
+/**
+ * Everything that the schema says against an effective configuration. `hidden`: by keyOf(path), values that came from a
+ * variable with a secret's name, which no sentence may show.
+ */
+export function validate(tree: Table, hidden: ReadonlySet<string> = new Set()): readonly Finding[] {
   const valid = validator();
   if (valid(tree)) return [];
   return (valid.errors ?? [])
-    .map((error) => findingOf(error, pathOf(error, tree)))
+    .map((error) => findingOf(error, pathOf(error, tree), hidden))
     .filter((finding) => finding !== null);
 }
 
