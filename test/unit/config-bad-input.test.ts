@@ -212,7 +212,7 @@ const values: readonly BadInput[] = [
   {
     is: 'a schema that is no identifier',
     toml: `${inline}${['outbox; drop table x', 'a"b', 'ä', 'x'.repeat(64)]
-      .map((schema, index) => `[databases.d${index}]\nprovider = "memory"\nschema = `\${schema}`\n`)
+      .map((schema, index) => `[databases.d${index}]\nprovider = "memory"\nschema = '${schema}'\n`)
       .join('')}`,
     says: ['5', '8', '11', '14'].map(
       (line) =>
