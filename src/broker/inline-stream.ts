@@ -1,0 +1,67 @@
+import type { Clock, Millis } from '../runtime/clock.ts';
+import type { AttemptRecord } from './broker.ts';
+
+export interface InlineEntry {
+  /** `<ms>-<n>`, growing, as in Redis. */
+  readonly id: string;
+  readonly body: string;
+  readonly addedAt: Millis;
+}
+
+/** An entry that was delivered and not acknowledged. */
+export interface InlinePending {
+  readonly entry: InlineEntry;
+  consumer: string;
+  /** Monotonic: when it was delivered or last heard of. */
+  touchedAt: Millis;
+  /** Deliveries that count against whoever had it: none of one that was given back. */
+  deliveries: number;
+}
+
+/** One group's place on one stream, and what it knows of the entries that it has not finished. In the order of the ids. */
+export interface InlineGroup {
+  next: number;
+  readonly pending: Map<string, InlinePending>;
+  readonly histories: Map<string, readonly AttemptRecord[]>;
+  readonly crashes: Map<string, number>;
+}
+
+export interface InlineStream {
+  readonly entries: readonly InlineEntry[];
+  append(body: string): string;
+  /** The group, made at the beginning of the stream where it does not exist. */
+  group(name: string): InlineGroup;
+  /** The group, or null where it does not exist. */
+  existing(name: string): InlineGroup | null;
+}
+
+export function createInlineStream(clock: Clock): InlineStream {
+  const entries: InlineEntry[] = [];
+  const groups = new Map<string, InlineGroup>();
+  let lastMs = 0;
+  let sequence = 0;
+  return {
+    entries,
+    append(body) {
+      const addedAt = clock.now();
+      sequence = addedAt > lastMs ? 0 : sequence + 1;
+      lastMs = Math.max(lastMs, addedAt);
+      const id = `${lastMs}-${sequence}`;
+      entries.push({ id, body, addedAt });
+      return id;
+    },
+    group(name) {
+      const group = groups.get(name) ?? { next: 0, pending: new Map(), histories: new Map(), crashes: new Map() };
+      groups.set(name, group);
+      return group;
+    },
+    existing: (name) => groups.get(name) ?? null,
+  };
+}
+
+/** Acknowledges an entry: nothing more is known of it. */
+export function forget({ pending, histories, crashes }: InlineGroup, id: string): void {
+  pending.delete(id);
+  histories.delete(id);
+  crashes.delete(id);
+}

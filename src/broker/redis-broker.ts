@@ -1,0 +1,139 @@
+import type { BrokerConfig } from '../config/config.ts';
+import type { RedisConnection } from '../connection/redis.ts';
+import { createRedisConnection } from '../connection/redis.ts';
+import { listOf, numberOf, textOf } from '../connection/reply-of-redis.ts';
+import type { Clock, Millis, Random } from '../runtime/clock.ts';
+import { MisconfiguredError } from '../runtime/errors.ts';
+import type { Broker, BrokerNotice, ConsumeOptions, GroupState } from './broker.ts';
+import { createAsk } from './redis-ask.ts';
+import { createRedisConsumer } from './redis-consumer.ts';
+import { createHand } from './redis-hand.ts';
+import { createRedisKeys } from './redis-keys.ts';
+import type { Membership } from './redis-membership.ts';
+import { ensureGroups } from './redis-membership.ts';
+import { createRedisPublish } from './redis-publish.ts';
+import { inspect as inspectScript } from './redis-scripts.ts';
+
+export type RedisBrokerConfig = Extract<BrokerConfig, { readonly uri: string }>;
+
+export interface RedisBrokerDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Told of losses and returns of the connections, once an outage, and of groups that had to be made again. */
+  readonly notice: (notice: BrokerNotice) => void;
+}
+
+/**
+ * Redis Streams, from Redis 6.2 on. One connection for all commands and one for each consumer, which blocks in its reads.
+ * At least once: what was published may be twice on its stream, what was delivered may be delivered again; neither is lost
+ * while Redis keeps its data.
+ */
+export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDeps): Broker {
+  const { name, commandTimeoutMs, maxConnections, hashTag } = config;
+  const { clock, notice } = deps;
+  const connect = createConnections(config, deps);
+  const commands = connect('domaind');
+  const ask = createAsk(commands, name);
+  const keys = createRedisKeys(hashTag);
+  const readers = new Set<RedisConnection>();
+
+  async function consume({ streams, group, consumer }: ConsumeOptions) {
+    if (maxConnections !== null && readers.size + 2 > maxConnections) throw tooManyConnections(name, maxConnections);
+    const reader = connect(`domaind:${group}`.replace(/[^\x21-\x7e]/g, '_'));
+    readers.add(reader);
+    const membership: Membership = {
+      group,
+      name: consumer,
+      streams,
+      keys,
+      reader,
+      asReader: createAsk(reader, name),
+      ask,
+      clock,
+      commandTimeoutMs,
+      notice,
+      hand: createHand(),
+      lost: [],
+    };
+    const joined = createRedisConsumer(membership, () => readers.delete(reader));
+    let made = false;
+    try {
+      await ensureGroups(membership);
+      made = true;
+    } finally {
+      if (!made) await joined.close();
+    }
+    return joined;
+  }
+
+  return {
+    name,
+    capabilities: { groups: true, redelivery: true, deadLetters: true, persistence: true },
+    publish: createRedisPublish(ask, keys),
+    consume,
+    async inspect(stream, group): Promise<GroupState> {
+      const [lag, unread, pending, oldest] = listOf(
+        await ask.one(['EVAL', inspectScript, 1, keys.keyOf(stream), group]),
+      );
+      const known = numberOf(lag);
+      return {
+        // Redis may say 0 while there is something unread, and null after a deletion; never the reverse of both.
+        lag: known === null || unread === null ? known : Math.max(1, known),
+        lagMs: ageOf(textOf(unread)) ?? 0,
+        pending: numberOf(pending) ?? 0,
+        oldestPendingMs: ageOf(textOf(oldest)),
+      };
+    },
+    length: async (stream) => numberOf(await ask.one(['XLEN', keys.keyOf(stream)])) ?? 0,
+    async ping() {
+      await ask.one(['PING']);
+    },
+    async close() {
+      for (const reader of readers) reader.close();
+      readers.clear();
+      commands.close();
+    },
+  };
+
+  /** How long ago an entry was added. Its id begins with the server's time, which may be ahead of ours. */
+  function ageOf(id: string | null): Millis | null {
+    return id === null ? null : Math.max(0, clock.now() - Number(id.split('-')[0]));
+  }
+}
+
+/** Connections whose losses are told as one: the first that is lost, and the last that comes back. */
+function createConnections(config: RedisBrokerConfig, { clock, random, notice }: RedisBrokerDeps) {
+  const { name, uri, tls, connectTimeoutMs, commandTimeoutMs } = config;
+  const lost = new Set<symbol>();
+  return (clientName: string): RedisConnection => {
+    const mine = Symbol(clientName);
+    const found = () => {
+      if (lost.delete(mine) && lost.size === 0) notice({ kind: 'connection_ready', error: null });
+    };
+    const connection = createRedisConnection(
+      { name: `broker "${name}"`, uri, tls, connectTimeoutMs, commandTimeoutMs, clientName },
+      {
+        clock,
+        random,
+        onRestored: found,
+        onLost(error) {
+          if (lost.size === 0) notice({ kind: 'connection_lost', error });
+          lost.add(mine);
+        },
+      },
+    );
+    return {
+      ...connection,
+      close() {
+        connection.close();
+        lost.delete(mine);
+      },
+    };
+  };
+}
+
+const tooManyConnections = (name: string, max: number) =>
+  new MisconfiguredError(
+    'redis_max_connections',
+    `broker "${name}": max_connections = ${max} leaves no connection for another consumer, which needs one of its own; raise it`,
+  );

@@ -1,0 +1,152 @@
+import type { RedisCommand } from '../connection/reply-of-redis.ts';
+import { listOf, textOf } from '../connection/reply-of-redis.ts';
+import type { Millis } from '../runtime/clock.ts';
+import type { Delivery, ReadRequest } from './broker.ts';
+import type { Answer } from './redis-ask.ts';
+import { entryOf } from './redis-entry.ts';
+import { isGroupLost } from './redis-errors.ts';
+import type { Membership } from './redis-membership.ts';
+import { recreateGroups } from './redis-membership.ts';
+import type { RedisReclaim } from './redis-reclaim.ts';
+import { suspectFromSecond } from './redis-reclaim.ts';
+import { readInOrder } from './redis-scripts.ts';
+import type { RedisSettle } from './redis-settle.ts';
+import { untilAborted } from './redis-unblock.ts';
+
+const nothing: readonly Delivery[] = [];
+/** Streams that no one command may read together are looked at in turn, this often. */
+const pollEveryMs: Millis = 100;
+/** A server that lost sight of us may go on serving a read for as long as that read would have blocked, and this. */
+const lingerMs: Millis = 1_000;
+
+/** The reading of new entries: the acknowledgements of the last batch and the request for the next in one round trip. */
+export function createRedisRead(membership: Membership, settle: RedisSettle, reclaim: RedisReclaim) {
+  const { group, name, streams, keys, asReader, clock, commandTimeoutMs, hand } = membership;
+  const oneCommand = keys.together(streams).length === 1;
+  /** Until when entries may be delivered to us that we do not see. At first: what a namesake before us left behind. */
+  let doubtUntil: Millis | null = clock.monotonic();
+  let suspectFrom = 1;
+
+  const readCommand = (count: number, blockMs: Millis): RedisCommand => {
+    const options = blockMs > 0 ? ['COUNT', count, 'BLOCK', Math.ceil(blockMs)] : ['COUNT', count];
+    const places = [...streams.map(keys.keyOf), ...streams.map(() => '>')];
+    return ['XREADGROUP', 'GROUP', group, name, ...options, 'STREAMS', ...places];
+  };
+
+  /** Entries in the order of preference, as new deliveries. */
+  function deliveriesIn(answer: Answer): readonly Delivery[] {
+    const replies = new Map(listOf(answer).map((each) => [textOf(listOf(each)[0]), listOf(listOf(each)[1])]));
+    return streams.flatMap((stream) =>
+      (replies.get(keys.keyOf(stream)) ?? []).flatMap((reply) => {
+        const entry = entryOf(reply);
+        if (entry === null || !hand.take(stream, entry.id)) return [];
+        return [{ ...entry, stream, attempt: 1, history: [], redelivered: false, suspect: false, crashes: 0 }];
+      }),
+    );
+  }
+
+  /** One round trip. Whatever goes wrong with it, the next read looks for what it may have been given. */
+  async function request(
+    command: RedisCommand,
+    acks: readonly Delivery[],
+    blockMs: Millis,
+    signal: AbortSignal,
+  ): Promise<readonly Delivery[]> {
+    const steps = settle.acknowledgements(acks);
+    const commands = [...steps.map((step) => step.command), command];
+    let deliveries: readonly Delivery[] | null = null;
+    const ended = reclaim.reading();
+    try {
+      const asking = asReader.all(commands, { boundMs: blockMs + commandTimeoutMs, bytes: true });
+      const answers = blockMs > 0 ? await untilAborted(asking, signal, membership) : await asking;
+      settle.conclude(steps, answers);
+      const answer = answers.at(-1) ?? null;
+      if (answer instanceof Error) throw asReader.failed(answer, command);
+      deliveries = deliveriesIn(answer);
+      return deliveries;
+    } finally {
+      ended();
+      if (deliveries === null) doubtUntil = clock.monotonic() + blockMs + lingerMs;
+    }
+  }
+
+  /** What is there now, an earlier stream before a later one. */
+  async function available(
+    count: number,
+    acks: readonly Delivery[],
+    signal: AbortSignal,
+  ): Promise<readonly Delivery[]> {
+    const found: Delivery[] = [];
+    let unmade = acks;
+    for (const together of keys.together(streams)) {
+      const names = together.map(keys.keyOf);
+      const left = count - found.length;
+      if (left <= 0) break;
+      const command: RedisCommand = ['EVAL', readInOrder, names.length, ...names, group, name, left];
+      found.push(...(await request(command, unmade, 0, signal)));
+      unmade = [];
+    }
+    return found;
+  }
+
+  async function awaited({ count, blockMs, acks, signal }: ReadRequest): Promise<readonly Delivery[]> {
+    if (streams.length === 1) return request(readCommand(count, blockMs), acks, blockMs, signal);
+    const found = await available(count, acks, signal);
+    if (found.length > 0 || blockMs <= 0 || signal.aborted) return found;
+    if (!oneCommand) return polled(count, blockMs, signal);
+    // COUNT is for each stream. Two that are filled while we ask could give more than was asked for: that goes back.
+    const share = Math.max(1, Math.floor(count / streams.length));
+    const deliveries = await request(readCommand(share, blockMs), [], blockMs, signal);
+    await giveBack(deliveries.slice(count));
+    return deliveries.slice(0, count);
+  }
+
+  async function polled(count: number, blockMs: Millis, signal: AbortSignal): Promise<readonly Delivery[]> {
+    const until = clock.monotonic() + blockMs;
+    for (;;) {
+      const leftMs = until - clock.monotonic();
+      if (leftMs <= 0 || signal.aborted) return nothing;
+      await clock.sleep(Math.min(pollEveryMs, leftMs), signal);
+      const found = signal.aborted ? nothing : await available(count, [], signal);
+      if (found.length > 0) return found;
+    }
+  }
+
+  async function giveBack(deliveries: readonly Delivery[]): Promise<void> {
+    try {
+      await settle.settle(deliveries.map((delivery) => ({ kind: 'give_back', delivery })));
+    } finally {
+      // Nobody has seen them: if they are still ours, the next look must find them.
+      for (const { stream, id } of deliveries) hand.release(stream, id);
+    }
+  }
+
+  async function recovered(count: number): Promise<readonly Delivery[]> {
+    if (doubtUntil === null) return nothing;
+    const found = await reclaim.recover(count, suspectFrom);
+    if (found.length > 0) return found;
+    suspectFrom = suspectFromSecond;
+    if (clock.monotonic() >= doubtUntil) doubtUntil = null;
+    return nothing;
+  }
+
+  return async function read(asked: ReadRequest): Promise<readonly Delivery[]> {
+    const { count, acks, signal } = asked;
+    try {
+      await asReader.ready(signal);
+      const now = signal.aborted || doubtUntil !== null;
+      if (now) await settle.settle(acks.map((delivery) => ({ kind: 'ack', delivery })));
+      if (signal.aborted) return nothing;
+      const found = await recovered(count);
+      if (found.length > 0) return found;
+      const deliveries = await awaited(now ? { ...asked, acks: nothing } : asked);
+      if (!signal.aborted || deliveries.length === 0) return deliveries;
+      await giveBack(deliveries);
+      return nothing;
+    } catch (error) {
+      if (!isGroupLost(error)) throw error;
+      await recreateGroups(membership);
+      return nothing;
+    }
+  };
+}

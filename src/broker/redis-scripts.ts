@@ -1,0 +1,115 @@
+/**
+ * The Lua of the Redis broker. Each script is sent whole, by EVAL: with a batch of entries behind it, its few hundred
+ * bytes cost nothing measurable, and there is no NOSCRIPT to answer, which would let a later batch overtake an earlier one.
+ *
+ * Redis keeps the effects of a script that stops half-way. So within one, what may fail comes first: under OOM, XADD is
+ * refused, while XACK and XCLAIM never are, and after one of those the rest of the script may write.
+ *
+ * Where nothing else is said, KEYS[1] is the stream, and ARGV[1] and ARGV[2] are the group and the consumer. What concerns
+ * entries that are pending is in redis-pending-scripts.ts.
+ */
+
+/**
+ * Appends entries in their order, one by one, so that one refusal does not stop the others.
+ *
+ * KEYS streams. ARGV[1] for each entry the number of its stream among KEYS, or empty when there is one stream. ARGV[2]
+ * for each entry a number that stands for its key, 0 for none. ARGV[3…] bodies. Returns for each entry its id, or `-` and
+ * the error, or `=` where it was not attempted since one before it with the same key was refused.
+ */
+export const publish = `
+local function numbers(text)
+  local list = {}
+  for number in string.gmatch(text, '%d+') do list[#list + 1] = tonumber(number) end
+  return list
+end
+local stream_of, key_of, stopped, results = numbers(ARGV[1]), nil, {}, {}
+for index = 1, #ARGV - 2 do
+  if key_of and stopped[key_of[index]] then
+    results[index] = '='
+  else
+    local id = redis.pcall('XADD', KEYS[stream_of[index] or 1], '*', 'data', ARGV[index + 2])
+    if type(id) == 'table' then
+      key_of = key_of or numbers(ARGV[2])
+      if key_of[index] ~= 0 then stopped[key_of[index]] = true end
+      id = '-' .. id.err
+    end
+    results[index] = id
+  end
+end
+return results
+`;
+
+/**
+ * Makes the group at the beginning of the stream where it does not exist. XINFO comes first because XGROUP CREATE is
+ * refused under OOM even if the group is there. Returns 1 when it was made.
+ */
+export const ensureGroup = `
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+if not groups.err then
+  for _, group in ipairs(groups) do
+    if group[2] == ARGV[1] then return 0 end
+  end
+elseif not string.find(groups.err, 'no such key', 1, true) then
+  return groups
+end
+redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+return 1
+`;
+
+/**
+ * New entries of several streams in the order of preference: a later one is read only when the earlier ones are empty.
+ * KEYS streams. ARGV[3] how many at most. Returns [stream, entries] pairs as XREADGROUP does.
+ */
+export const readInOrder = `
+local read, left = {}, tonumber(ARGV[3])
+for _, stream in ipairs(KEYS) do
+  local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', left, 'STREAMS', stream, '>')
+  if reply then
+    read[#read + 1] = reply[1]
+    left = left - #reply[1][2]
+    if left <= 0 then break end
+  end
+end
+return read
+`;
+
+/**
+ * Removes consumers that have nothing pending: our own, and those that were not heard of for ARGV[3] ms. To check and to
+ * delete is one step: a consumer that is deleted takes its pending entries with it. Returns how many.
+ */
+export const leave = `
+local consumers, removed = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1]), 0
+if consumers.err then return 0 end
+for _, fields in ipairs(consumers) do
+  local of = {}
+  for index = 1, #fields, 2 do of[fields[index]] = fields[index + 1] end
+  if of.pending == 0 and (of.name == ARGV[2] or of.idle > tonumber(ARGV[3])) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], of.name)
+    removed = removed + 1
+  end
+end
+return removed
+`;
+
+/**
+ * How a group stands. Returns its lag (nil where Redis does not know), the id of the first entry it has not read (nil for
+ * none), how many are pending, and the lowest id among them. Where there is no such group, all entries are unread.
+ */
+export const inspect = `
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+if groups.err then
+  if string.find(groups.err, 'no such key', 1, true) then return { 0, false, 0, false } end
+  return groups
+end
+local lag, read, pending = redis.call('XLEN', KEYS[1]), '0-0', { 0, false }
+for _, fields in ipairs(groups) do
+  local of = {}
+  for index = 1, #fields, 2 do of[fields[index]] = fields[index + 1] end
+  if of.name == ARGV[1] then
+    lag, read = of.lag, of['last-delivered-id']
+    pending = redis.call('XPENDING', KEYS[1], ARGV[1])
+  end
+end
+local unread = redis.call('XRANGE', KEYS[1], '(' .. read, '+', 'COUNT', 1)[1]
+return { unread and (lag or false) or 0, unread and unread[1] or false, pending[1], pending[2] }
+`;
