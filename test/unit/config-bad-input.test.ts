@@ -80,7 +80,7 @@ const files: readonly BadInput[] = [
   },
   {
     is: 'too deep',
-    toml: `${inline}[custom]\na = ${'[`.repeat(100)}${`]'.repeat(100)}\n`,
+    toml: `${inline}[custom]\na = ${'['.repeat(100)}${']'.repeat(100)}\n`,
     says: ['domain.toml:4:69 syntax error: document contains excessively nested structures…'],
   },
 ];
