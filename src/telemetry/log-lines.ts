@@ -1,0 +1,95 @@
+import type { EventName, EventOf, TelemetryEvent } from './event.ts';
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/** How a fact becomes a log line. */
+export interface LogLine<Fact> {
+  /** debug: each message. info: a change of state. warn: a retry or a rest. error: given up, or a bug. Null: never logged. */
+  readonly level: Level | null;
+  /** The fields that the line has, in their order. */
+  readonly keys: readonly (keyof Fact & string)[];
+  /** Repeats with these fields alike, and the same error, are said once a window; null: each is said. */
+  readonly fold: readonly (keyof Fact & string)[] | null;
+}
+
+type LogLines = { readonly [Name in EventName]: LogLine<EventOf<Name>> };
+
+const line = <Fact>(
+  level: Level | null,
+  keys: readonly (keyof Fact & string)[],
+  fold: readonly (keyof Fact & string)[] | null = null,
+): LogLine<Fact> => ({ level, keys, fold });
+
+const delivery = [
+  'subscription',
+  'message_type',
+  'message_id',
+  'attempt',
+  'stream',
+  'group',
+  'entry_id',
+  'correlation_id',
+] as const;
+const failedDelivery = [...delivery, 'duration_ms', 'err'] as const;
+const row = ['database', 'broker', 'stream', 'message_id'] as const;
+const subscription = ['subscription', 'stream', 'group'] as const;
+
+/** Every fact, and its line. A new one does not compile until it has its place here. */
+export const logLines: LogLines = {
+  'daemon.started': line('info', ['domain', 'version', 'pid']),
+  'daemon.ready': line('info', ['duration_ms']),
+  'daemon.draining': line('info', ['reason', 'grace_ms']),
+  'daemon.drain_expired': line('warn', ['reason']),
+  'daemon.stopped': line('info', ['duration_ms']),
+  'config.key_without_effect': line('warn', ['keys']),
+  'config.warned': line('warn', ['warning']),
+  'service.failed': line('error', ['service', 'err']),
+  'loop.failed': line('warn', ['loop', 'failures', 'retry_in_ms', 'err'], ['loop']),
+  'loop.recovered': line('info', ['loop', 'failures']),
+  'loop.stepped': line(null, []),
+  'loop.started': line(null, []),
+  'loop.ended': line(null, []),
+  'connection.lost': line('warn', ['connection', 'err'], ['connection']),
+  'connection.restored': line('info', ['connection']),
+  'lease.acquired': line('info', ['lease', 'owner']),
+  'lease.lost': line('warn', ['lease', 'owner']),
+  'lease.released': line('info', ['lease', 'owner']),
+  'lease.failed': line('warn', ['lease', 'err'], ['lease']),
+  'outbox.batch_published': line('debug', ['database', 'broker', 'count', 'duration_ms']),
+  'outbox.row_published': line('debug', [...row, 'lag_ms']),
+  'outbox.row_refused': line('warn', [...row, 'attempt', 'retry_in_ms', 'reason'], ['database', 'broker', 'reason']),
+  'outbox.row_abandoned': line('error', [...row, 'attempt', 'reason'], ['database', 'broker', 'reason']),
+  'outbox.rows_purged': line('info', ['database', 'count']),
+  'subscription.started': line('info', subscription),
+  'subscription.stopped': line('info', subscription),
+  'deliveries.read': line('debug', ['subscription', 'count']),
+  'delivery.started': line(null, []),
+  'delivery.ended': line(null, []),
+  'delivery.handled': line('debug', [...delivery, 'outcome', 'duration_ms', 'lag_ms']),
+  'delivery.retried': line('warn', [...delivery, 'retry_in_ms', 'duration_ms', 'err'], ['subscription']),
+  'delivery.postponed': line('warn', [...delivery, 'retry_in_ms', 'duration_ms', 'err'], ['subscription']),
+  'delivery.dead_lettered': line('error', failedDelivery, ['subscription']),
+  'delivery.discarded': line('error', failedDelivery, ['subscription']),
+  'delivery.halted': line('error', failedDelivery, ['subscription']),
+  'delivery.disowned': line('warn', delivery, ['subscription']),
+  'delivery.given_back': line('debug', delivery),
+  'delivery.suspected': line('warn', delivery, ['subscription']),
+  'handler.slow': line('warn', ['subscription', 'message_type', 'message_id', 'duration_ms'], ['subscription']),
+  'deliveries.reclaimed': line('info', ['subscription', 'count']),
+  'entries.lost': line('error', ['subscription', 'stream', 'entry_ids']),
+  'group.recreated': line('warn', ['stream', 'group']),
+  'breaker.opened': line('warn', ['subscription']),
+  'breaker.half_opened': line('info', ['subscription']),
+  'breaker.closed': line('info', ['subscription']),
+  'http.listening': line('info', ['server', 'host', 'port']),
+  'ingress.accepted': line('debug', ['kind', 'stream', 'message_id']),
+  'ingress.refused': line('debug', ['status', 'reason']),
+  'http.failed': line('error', ['server', 'err'], ['server']),
+  'log.lines_dropped': line('warn', ['count']),
+};
+
+/** The line of a fact, with its keys as plain strings: the table has seen to it that they are the fact's. */
+export const logLineOf = (
+  fact: TelemetryEvent,
+): { readonly level: Level | null; readonly keys: readonly string[]; readonly fold: readonly string[] | null } =>
+  logLines[fact.event];
