@@ -8,7 +8,7 @@ export interface SchemaNode {
   readonly type?: string | readonly string[];
   readonly enum?: readonly string[];
   readonly default?: string | number | boolean | readonly string[];
-  readonly examples?: readonly (string | number | readonly string[])[];
+  readonly examples?: readonly (string | number | boolean | readonly string[])[];
   readonly minimum?: number;
   readonly maximum?: number;
   readonly pattern?: string;

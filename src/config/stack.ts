@@ -1,5 +1,6 @@
 import type { SubscriptionType } from './config.ts';
 import { fieldDefaults } from './layers.ts';
+import { builtInProfiles } from './profiles.ts';
 import type { SubscriptionFields, SubscriptionLayers } from './subscription-layers.ts';
 import type { Path } from './tree.ts';
 
@@ -47,7 +48,9 @@ export function stack(layers: SubscriptionLayers, asked: Asked): Stack {
   const entryPath = ['server', 'subscriptions', name ?? asked.name];
   const profileLayer = (profile: string | null | undefined): readonly Layer[] => {
     const fields = profile ? layers.profiles.get(profile) : undefined;
-    return fields ? [{ origin: `profile ${profile}`, table: null, fields }] : [];
+    if (!profile || !fields) return [];
+    const table = builtInProfiles.has(profile) ? null : ['server', 'profiles', profile];
+    return [{ origin: `profile ${profile}`, table, fields }];
   };
   const below = profileLayer(layers.defaultProfile);
   const above: readonly Layer[] = [
