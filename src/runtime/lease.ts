@@ -61,7 +61,7 @@ export async function whileLeased(
     const startedAt = clock.monotonic();
     const token = await attempt(() => store.acquire(name, owner, ttlMs), null, onError);
     if (token === null) {
-      await clock.sleep(renewEveryMs, shutdown.soft);
+      await clock.sleep(Math.min(renewEveryMs, askAgainMs), shutdown.soft);
       continue;
     }
     onChange('acquired');
@@ -101,6 +101,9 @@ async function hold(
   }
   return signal.aborted;
 }
+
+/** How soon a lease that another owner gave back is noticed. */
+const askAgainMs: Millis = 1_000;
 
 interface Trust {
   until: Millis;

@@ -1,0 +1,189 @@
+import type { DomainConfig } from '../config/config.ts';
+import type { Composed, NewMessage } from '../message/compose.ts';
+import { compose } from '../message/compose.ts';
+import type { Clock, Millis, Random } from '../runtime/clock.ts';
+import type { Failure } from '../runtime/failure.ts';
+import { createMemoryLeases } from './memory-lease.ts';
+import type { Outbox, OutboxRow, OutboxStore } from './outbox.ts';
+
+interface StoredRow {
+  readonly id: number;
+  readonly message: NewMessage;
+  readonly composed: Composed;
+  readonly target: string | null;
+  /** Monotonic, as all times here. */
+  readonly createdAt: Millis;
+  readonly deliverAt: Millis;
+  status: 'pending' | 'failed' | 'abandoned';
+  refusals: number;
+  retryAt: Millis;
+  abandonedAt: Millis;
+  lastError: Failure | null;
+}
+
+export interface MemoryOutbox extends OutboxStore {
+  /** Writes messages as one transaction would; their ids, in order. */
+  add(messages: readonly NewMessage[]): readonly string[];
+}
+
+export interface MemoryOutboxConfig {
+  readonly database: string;
+  readonly domain: DomainConfig;
+  readonly ordering: 'stream' | 'none';
+  readonly maxMessageBytes: number;
+  readonly shards?: number;
+}
+
+export interface MemoryOutboxDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Called when there are new rows. */
+  readonly onAdded: () => void;
+}
+
+/** An outbox inside the process: rows are due, held back, refused and abandoned by the same rules as in PostgreSQL. */
+export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutboxDeps): MemoryOutbox {
+  const { database, domain, ordering, maxMessageBytes, shards = 1 } = config;
+  const { clock, random, onAdded } = deps;
+  const leases = createMemoryLeases(clock);
+  /** In the order of their ids. Published ones are let go of: there is nobody to publish them again for. */
+  const rows = new Map<number, StoredRow>();
+  let lastId = 0;
+
+  function store(message: NewMessage): string {
+    lastId += 1;
+    const composed = compose(message, {
+      normalized: domain.normalized,
+      camel: domain.camel,
+      time: new Date(clock.now()).toISOString().replace('Z', '000+00:00'),
+      uuid: uuidVersion8(random),
+      sequence: String(Math.floor(clock.now()) * 1_000_000 + (lastId % 1_000_000)),
+    });
+    const { deliver_at: deliverAt } = message.options;
+    const waitMs = typeof deliverAt === 'string' ? Math.max(0, Date.parse(deliverAt) - clock.now()) : 0;
+    rows.set(lastId, {
+      id: lastId,
+      message,
+      composed,
+      target: null,
+      createdAt: clock.monotonic(),
+      deliverAt: clock.monotonic() + waitMs,
+      status: 'pending',
+      refusals: 0,
+      retryAt: 0,
+      abandonedAt: 0,
+      lastError: null,
+    });
+    return composed.messageId;
+  }
+
+  const unpublished = (target: string | null) =>
+    [...rows.values()].filter((row) => row.target === target && (row.status === 'pending' || row.status === 'failed'));
+
+  function dueRows(index: number, count: number, target: string | null, inFlight: ReadonlySet<string>): StoredRow[] {
+    const now = clock.monotonic();
+    const held = new Set<string>();
+    return unpublished(target).filter((row) => {
+      const { stream } = row.composed;
+      if (bucketOf(stream) % count !== index || held.has(stream)) return false;
+      const due = row.deliverAt <= now && row.retryAt <= now;
+      if (row.status === 'failed' && !due && ordering === 'stream') held.add(stream);
+      return due && !inFlight.has(String(row.id));
+    });
+  }
+
+  function abandon(row: StoredRow, error: Failure): void {
+    Object.assign(row, { status: 'abandoned', lastError: error, abandonedAt: clock.monotonic() });
+  }
+
+  function shard(index: number, count: number, target: string | null, lease: string): Outbox {
+    return {
+      async read({ limit, inFlight }) {
+        const due = dueRows(index, count, target, new Set(inFlight)).slice(0, limit);
+        const [large, fit] = [due.filter(isTooLarge), due.filter((row) => !isTooLarge(row))];
+        for (const row of large) abandon(row, tooLarge);
+        return fit.map((row) => toOutboxRow(row, clock.monotonic()));
+      },
+      async published(ids) {
+        for (const id of ids) rows.delete(Number(id));
+      },
+      async refused(refusals, fence) {
+        if (!leases.holds(lease, fence)) return;
+        for (const { id, failure, retryInMs } of refusals) {
+          const row = rows.get(Number(id));
+          if (row === undefined) continue;
+          row.refusals += 1;
+          if (retryInMs === null) abandon(row, failure);
+          else Object.assign(row, { status: 'failed', retryAt: clock.monotonic() + retryInMs, lastError: failure });
+        }
+      },
+    };
+  }
+
+  const isTooLarge = ({ message }: StoredRow): boolean => Buffer.byteLength(message.dataText) > maxMessageBytes;
+
+  return {
+    database,
+    leases,
+    shards: async () => shards,
+    shard,
+    add(messages) {
+      const ids = messages.map(store);
+      onAdded();
+      return ids;
+    },
+    async stats(target) {
+      const waiting = unpublished(target);
+      const oldest = waiting.reduce<Millis | null>((at, row) => Math.min(at ?? row.createdAt, row.createdAt), null);
+      return {
+        pending: waiting.filter(({ status }) => status === 'pending').length,
+        failed: waiting.filter(({ status }) => status === 'failed').length,
+        abandoned: [...rows.values()].filter((row) => row.target === target && row.status === 'abandoned').length,
+        oldestPendingMs: oldest === null ? null : clock.monotonic() - oldest,
+      };
+    },
+    async purge(_publishedMs, abandonedMs, limit) {
+      const before = clock.monotonic() - abandonedMs;
+      const old = [...rows.values()].filter(
+        ({ status, abandonedAt }) => status === 'abandoned' && abandonedAt < before,
+      );
+      for (const { id } of old.slice(0, limit)) rows.delete(id);
+      return Math.min(old.length, limit);
+    },
+  };
+}
+
+const tooLarge: Failure = {
+  type: 'Refused',
+  code: 'too_large',
+  message: 'the message is larger than max_message_bytes',
+  stack: null,
+};
+
+const toOutboxRow = ({ id, message, composed, refusals, createdAt }: StoredRow, now: Millis): OutboxRow => ({
+  id: String(id),
+  messageId: composed.messageId,
+  stream: composed.stream,
+  category: composed.category,
+  kind: message.kind,
+  dataText: message.dataText,
+  metadataText: JSON.stringify(composed.metadata),
+  priority: composed.metadata.domain.priority,
+  partitionKey: typeof message.options['partition_key'] === 'string' ? message.options['partition_key'] : null,
+  attempt: refusals + 1,
+  ageMs: now - createdAt,
+});
+
+/** Any even spread will do: this outbox shares its shards with nobody. */
+function bucketOf(stream: string): number {
+  let hash = 0;
+  for (let index = 0; index < stream.length; index += 1) hash = (hash * 31 + stream.charCodeAt(index)) % 1_048_573;
+  return hash & 1_023;
+}
+
+function uuidVersion8(random: Random): string {
+  const hex = Array.from({ length: 32 }, () => Math.floor(random() * 16).toString(16));
+  hex[12] = '8';
+  hex[16] = ((Math.floor(random() * 4) & 3) | 8).toString(16);
+  return hex.join('').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
