@@ -85,7 +85,8 @@ export const logLines: LogLines = {
   'ingress.accepted': line('debug', ['kind', 'stream', 'message_id']),
   'ingress.refused': line('debug', ['status', 'reason']),
   'http.failed': line('error', ['server', 'err'], ['server']),
-  'log.lines_dropped': line('warn', ['count']),
+  /** Said by the log itself, once lines go out again. */
+  'log.lines_dropped': line(null, ['count']),
 };
 
 /** The line of a fact, with its keys as plain strings: the table has seen to it that they are the fact's. */

@@ -24,11 +24,11 @@ describe('the log', () => {
     }
   });
 
-  it('never logs what happens with each step or handler', () => {
+  it('never logs what happens with each step or handler, or that it could not log', () => {
     const never = Object.entries(logLines).filter(([, { level }]) => level === null);
     assert.deepEqual(
       never.map(([name]) => name),
-      ['loop.stepped', 'loop.started', 'loop.ended', 'delivery.started', 'delivery.ended'],
+      ['loop.stepped', 'loop.started', 'loop.ended', 'delivery.started', 'delivery.ended', 'log.lines_dropped'],
     );
   });
 
@@ -94,6 +94,15 @@ describe('the log', () => {
   it('names no slow handler when the threshold is 0', () => {
     const { log, text } = createCapturedLog({ slowHandlerThresholdMs: 0 });
     log.emit({ ...examples['delivery.handled'], duration_ms: 60_000 });
+    assert.equal(text(), '');
+  });
+
+  it('does not say of a dropped line that it was dropped while lines are dropped', () => {
+    const { log, text, setFull } = createCapturedLog();
+    setFull(true);
+    log.emit(examples['daemon.ready']);
+    log.emit(examples['log.lines_dropped']);
+    setFull(false);
     assert.equal(text(), '');
   });
 
