@@ -1,0 +1,144 @@
+import type { Clock, Millis } from '../runtime/clock.ts';
+import type { Emit } from './event.ts';
+import type { Gauges } from './gauges.ts';
+import { listen } from './listen.ts';
+
+/** Whether something the daemon depends on answered when it was last asked; `unknown` until it was. */
+export type Reachability = 'ok' | 'unreachable' | 'misconfigured' | 'unknown';
+
+export interface LoopHealth {
+  /** A step is awaited at least this often. */
+  readonly boundMs: Millis;
+  /** On the monotonic clock. */
+  steppedAt: Millis;
+}
+
+export interface SubscriptionHealth {
+  readonly circuit: 'closed' | 'half_open' | 'open';
+  readonly running: boolean;
+  /** Null where it is not known. */
+  readonly lag: number | null;
+  readonly lagMs: Millis | null;
+  readonly pending: number | null;
+}
+
+/** What the endpoints answer from: plain facts in memory, kept by whoever learns them. Never a question to anyone. */
+export interface HealthState {
+  phase: 'starting' | 'running' | 'draining';
+  /** By their names in domain.toml. */
+  readonly databases: Map<string, Reachability>;
+  readonly brokers: Map<string, Reachability>;
+  eventStore: Reachability | null;
+  /** By the handler's name. */
+  readonly subscriptions: Map<string, SubscriptionHealth>;
+  readonly loops: Map<string, LoopHealth>;
+}
+
+export interface HealthAnswer {
+  readonly status: 200 | 503;
+  readonly body: { readonly [key: string]: unknown };
+}
+
+export const createHealthState = (): HealthState => ({
+  phase: 'starting',
+  databases: new Map(),
+  brokers: new Map(),
+  eventStore: null,
+  subscriptions: new Map(),
+  loops: new Map(),
+});
+
+/** Whether the process and its loops are alive. Nothing outside the process has a part in it. */
+export function liveness(state: HealthState, now: Millis): HealthAnswer {
+  const stalled = state.phase === 'draining' ? [] : stalledLoops(state, now);
+  return stalled.length === 0
+    ? { status: 200, body: { status: 'ok' } }
+    : { status: 503, body: { status: 'stalled', loops: stalled } };
+}
+
+const stalledLoops = ({ loops }: HealthState, now: Millis) =>
+  [...loops].filter(([, { steppedAt, boundMs }]) => now - steppedAt > boundMs).map(([name]) => name);
+
+/** Whether the process has come up. */
+export const startup = ({ phase }: HealthState): HealthAnswer =>
+  phase === 'starting' ? { status: 503, body: { status: 'starting' } } : { status: 200, body: { status: 'ok' } };
+
+/** Whether the process does its work: it has come up, is not going down, and reaches all it depends on. */
+export function readiness(state: HealthState): HealthAnswer {
+  const { phase, databases, brokers, eventStore, subscriptions } = state;
+  const reached = [...databases.values(), ...brokers.values(), ...(eventStore === null ? [] : [eventStore])];
+  const ready = phase === 'running' && reached.every((each) => each === 'ok');
+  return {
+    status: ready ? 200 : 503,
+    body: {
+      status: ready ? 'ok' : phase === 'running' ? 'unavailable' : phase,
+      checks: {
+        databases: Object.fromEntries(databases),
+        brokers: Object.fromEntries(brokers),
+        ...(eventStore === null ? {} : { event_store: eventStore }),
+        shutting_down: phase === 'draining',
+        subscriptions: Object.fromEntries(
+          [...subscriptions].map(([name, { circuit, running, lag, lagMs, pending }]) => [
+            name,
+            {
+              state: running ? 'running' : 'stopped',
+              circuit,
+              lag,
+              lag_seconds: lagMs === null ? null : Math.max(0, lagMs) / 1_000,
+              pending,
+            },
+          ]),
+        ),
+      },
+    },
+  };
+}
+
+const unknown: SubscriptionHealth = { circuit: 'closed', running: false, lag: null, lagMs: null, pending: null };
+
+/** Keeps the facts that the stations tell of: the phase, the loops, the circuits. */
+export function followEvents(state: HealthState, clock: Clock): Emit {
+  const change = (subscription: string, changed: Partial<SubscriptionHealth>) =>
+    state.subscriptions.set(subscription, { ...(state.subscriptions.get(subscription) ?? unknown), ...changed });
+  return listen({
+    'daemon.ready': () => {
+      state.phase = 'running';
+    },
+    'daemon.draining': () => {
+      state.phase = 'draining';
+    },
+    'loop.started': ({ loop, bound_ms }) => {
+      state.loops.set(loop, { boundMs: bound_ms, steppedAt: clock.monotonic() });
+    },
+    'loop.stepped': ({ loop }) => {
+      const known = state.loops.get(loop);
+      if (known !== undefined) known.steppedAt = clock.monotonic();
+    },
+    'loop.ended': ({ loop }) => void state.loops.delete(loop),
+    'subscription.started': ({ subscription }) => void change(subscription, { running: true }),
+    'subscription.stopped': ({ subscription }) => void change(subscription, { running: false }),
+    'breaker.opened': ({ subscription }) => void change(subscription, { circuit: 'open' }),
+    'breaker.half_opened': ({ subscription }) => void change(subscription, { circuit: 'half_open' }),
+    'breaker.closed': ({ subscription }) => void change(subscription, { circuit: 'closed' }),
+  });
+}
+
+/** Keeps the lag and the pending entries that were looked up last; those of several streams of one handler add up. */
+export function followGauges(state: HealthState, { subscriptions }: Gauges): void {
+  for (const [name, known] of state.subscriptions) {
+    const own = subscriptions.filter(({ handler }) => handler === name);
+    state.subscriptions.set(name, {
+      ...known,
+      lag: sum(own.map(({ lag }) => lag)),
+      lagMs: own.reduce<Millis | null>((most, { lagMs }) => (lagMs === null ? most : Math.max(most ?? 0, lagMs)), null),
+      pending: sum(own.map(({ pending }) => pending)),
+    });
+  }
+}
+
+/** Null where one is not known, or there is none. */
+const sum = (values: readonly (number | null)[]): number | null =>
+  values.reduce<number | null>(
+    (total, value) => (value === null || total === null ? null : total + value),
+    values.length === 0 ? null : 0,
+  );
