@@ -2,7 +2,7 @@ import { isSecretName } from './secrets.ts';
 
 /**
  * The line of a text with a caret under the column, for a syntax error. What may be a secret is covered by as many
- * stars, since a password with a quote in it is a common syntax error.
+ * stars: a password with a quote in it is a common syntax error.
  */
 export function excerpt(text: string, line: number, column: number): string {
   const source = (text.split('\n')[line - 1] ?? '').replace(/\r$/, '').replace(/\t/g, ' ');
@@ -15,12 +15,17 @@ export function excerpt(text: string, line: number, column: number): string {
   return `\n  ${line} | ${shown}\n  ${gutter} | ${caret}^`;
 }
 
-const stars = (text: string): string => '*'.repeat(text.length);
+const header = /^\s*\[[^"'=]*$/;
+const pair = /^([^="']*=)(.*)$/;
+const plainToken = /^\s*[A-Za-z0-9_.+-]{0,24}\s*$/;
 
+/**
+ * A line with stars for all that may be a secret. In a line that is broken nobody can tell what was meant to be quoted,
+ * so only table headers, keys before `=` and short values without quotes are shown; of the rest, the punctuation.
+ */
 function cover(line: string): string {
-  const [, key = '', equals = '', value = ''] = /^([^=]*)(=\s*)(.*)$/.exec(line) ?? [];
-  if (equals !== '' && isSecretName(key)) return `${key}${equals}${stars(value)}`;
-  return line
-    .replace(/(:\/\/)(.*)$/, (_, slashes: string, rest: string) => slashes + stars(rest))
-    .replace(/((?:password|passwd|pwd)\s*=\s*)(\S+)/gi, (_, name: string, rest: string) => name + stars(rest));
+  if (header.test(line)) return line;
+  const [, key = '', value = line] = pair.exec(line) ?? [];
+  const isShown = key !== '' && plainToken.test(value) && !isSecretName(key);
+  return key + (isShown ? value : value.replace(/[^\s"'=[\]{},#]/g, '*'));
 }

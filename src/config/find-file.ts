@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { ConfigError } from '../runtime/errors.ts';
 import { type Document, readDocument } from './load.ts';
@@ -26,7 +26,7 @@ export function findDocument({ path, cwd, environment }: Whereabouts): Document 
   for (const folder of folders) {
     for (const name of names) {
       const file = join(folder, name);
-      const document = existsSync(file) ? readDocument(file, displayName(file, cwd)) : null;
+      const document = isThere(file) ? readDocument(file, displayName(file, cwd)) : null;
       if (document) return document;
     }
   }
@@ -37,11 +37,14 @@ export function findDocument({ path, cwd, environment }: Whereabouts): Document 
 function statedDocument(file: string, cwd: string, byVariable: boolean): Document {
   const name = displayName(file, cwd);
   const said = byVariable ? ' (named by DOMAIND_CONFIG)' : '';
-  if (!existsSync(file)) throw new ConfigError([{ code: 'unreadable', where: name, message: `does not exist${said}` }]);
+  if (!isThere(file)) throw new ConfigError([{ code: 'unreadable', where: name, message: `does not exist${said}` }]);
   const document = readDocument(file, name);
   if (document) return document;
   throw new ConfigError([{ code: 'missing', where: name, message: `has no [tool.protean] table${said}` }]);
 }
+
+/** A link that leads nowhere is there too, and its fault is told. */
+const isThere = (file: string): boolean => lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 
 function foldersFrom(folder: string): readonly string[] {
   const folders = [folder];

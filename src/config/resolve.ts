@@ -8,7 +8,7 @@ import { nodeAt } from './schema.ts';
 import { settingConflicts } from './setting-conflicts.ts';
 import { type Asked, type Said, stack } from './stack.ts';
 import type { SubscriptionLayers } from './subscription-layers.ts';
-import { showKey, tableOf } from './tree.ts';
+import { showTable, tableOf } from './tree.ts';
 import { toMillis } from './units.ts';
 import { validate } from './validate.ts';
 
@@ -111,6 +111,6 @@ export function unmatchedSubscriptions(layers: SubscriptionLayers, handlers: rea
     .filter((name) => !known.has(name))
     .map(
       (name) =>
-        `${showKey(['server', 'subscriptions', name])}: there is no handler of this name${didYouMean(name, known)}`,
+        `${showTable(['server', 'subscriptions', name])} there is no handler of this name${didYouMean(name, known)}`,
     );
 }

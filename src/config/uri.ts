@@ -40,17 +40,28 @@ export function splitUri(uri: string): UriParts | null {
 const strayAt = ({ path, query, fragment }: UriParts) =>
   [path, query ?? '', fragment ?? ''].some((part) => part.includes('@'));
 
-/** A URI that may be shown: `redis://app:***@redis.example:6379/0`. Where it is not clear what the password is, only the scheme. */
+/**
+ * A URI that may be shown: `redis://app:***@redis.example:6379/0`. Where it is not clear which part is the password (an
+ * `@` too many or too few, a port that is none), only the scheme is.
+ */
 export function maskUri(uri: string): string {
   const parts = splitUri(uri);
   const scheme = /^[A-Za-z][A-Za-z0-9+.-]{0,30}:\/\//.exec(uri)?.[0] ?? '';
-  if (parts === null || strayAt(parts) || parts.fragment !== null || /[\s@]/.test(parts.user ?? ''))
-    return `${scheme}…`;
-  const user = parts.password === null ? parts.user : `${parts.user}:***`;
+  const isUnclear =
+    parts === null ||
+    strayAt(parts) ||
+    parts.fragment !== null ||
+    /[\s@]/.test(parts.user ?? '') ||
+    parts.hosts.some(({ host, port }) => !hostName.test(host) || !/^\d*$/.test(port ?? ''));
+  if (isUnclear) return `${scheme}…`;
+  // A user alone may be a password that lacks its colon.
+  const userInfo = parts.user === null ? '' : parts.password === null ? '***@' : `${parts.user}:***@`;
   const hosts = parts.hosts.map(({ host, port }) => (port === null ? host : `${host}:${port}`)).join(',');
   const query = parts.query?.replace(/((?:^|&)[^=&]*(?:pass|secret|token|key)[^=&]*=)[^&]*/gi, '$1***');
-  return `${parts.scheme}://${user === null ? '' : `${user}@`}${hosts}${parts.path}${query === undefined ? '' : `?${query}`}`;
+  return `${parts.scheme}://${userInfo}${hosts}${parts.path}${query === undefined ? '' : `?${query}`}`;
 }
+
+const hostName = /^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]*)$/;
 
 /** What a kind of server wants of its URI. */
 const kinds = {
@@ -95,8 +106,7 @@ export function uriFault(uri: string, kind: UriKind): string | null {
   for (const { host, port } of parts.hosts) {
     if (host === '' && !(kind === 'postgresql' && /(?:^|&)host=/.test(parts.query ?? '')))
       return `the host is missing, ${seen}`;
-    if (!/^(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%-]*)$/.test(host))
-      return `the host is not a name or an address, ${seen}`;
+    if (!hostName.test(host)) return `the host is not a name or an address, ${seen}`;
     if (port !== null && !isPort(port)) return `the port must be 1 to 65535, ${seen}`;
   }
   if (!path.test(parts.path)) return `${pathRule}, ${seen}`;
