@@ -1,6 +1,8 @@
 import type { AskOptions, RedisConnection } from '../connection/redis.ts';
 import type { RedisCommand, RedisReply } from '../connection/reply-of-redis.ts';
+import { RedisReplyError } from '../connection/reply-of-redis.ts';
 import type { DomaindError } from '../runtime/errors.ts';
+import type { RedisFault } from './redis-errors.ts';
 import { faultOf, translated } from './redis-errors.ts';
 
 export type Answer = RedisReply | Error;
@@ -13,14 +15,22 @@ export interface Ask {
   all(commands: readonly RedisCommand[], options?: AskOptions): Promise<readonly Answer[]>;
   /** Resolves when commands can be sent, or as soon as `signal` aborts. */
   ready(signal: AbortSignal): Promise<void>;
-  /** The error to throw for one that came in the place of an answer. */
+  /** The error to throw for one that came in the place of an answer, or in one. */
   failed(error: Error, command: RedisCommand | undefined): DomaindError;
 }
 
+/**
+ * Whether the connection is of no use after such an answer: a replica that was a primary keeps its connections and refuses
+ * every write on them for ever, and after a protocol error the server hangs up.
+ */
+const spoils = (fault: RedisFault): boolean => fault === 'demoted' || fault === 'too_large';
+
 /** `name` is the broker's, for error texts. */
 export function createAsk(connection: RedisConnection, name: string): Ask {
-  const failed = (error: unknown, command: RedisCommand | undefined) =>
-    translated(error, `broker "${name}": ${command?.[0] ?? 'command'}`);
+  function failed(error: unknown, command: RedisCommand | undefined): DomaindError {
+    if (error instanceof RedisReplyError && spoils(faultOf(error))) connection.drop();
+    return translated(error, `broker "${name}": ${command?.[0] ?? 'command'}`);
+  }
 
   async function all(commands: readonly RedisCommand[], options?: AskOptions): Promise<readonly Answer[]> {
     if (commands.length === 0) return [];
@@ -30,8 +40,7 @@ export function createAsk(connection: RedisConnection, name: string): Ask {
     } catch (error) {
       throw failed(error, commands.at(-1));
     }
-    // A replica that was a primary keeps its connections, and refuses every write on them for ever.
-    if (answers.some((answer) => answer instanceof Error && faultOf(answer) === 'demoted')) connection.drop();
+    if (answers.some((answer) => answer instanceof Error && spoils(faultOf(answer)))) connection.drop();
     return answers;
   }
 

@@ -1,8 +1,10 @@
 import type { RedisCommand } from '../connection/reply-of-redis.ts';
-import { listOf, numberOf, RedisReplyError, textOf } from '../connection/reply-of-redis.ts';
+import { listOf, RedisReplyError, textOf } from '../connection/reply-of-redis.ts';
+import { UnavailableError } from '../runtime/errors.ts';
 import type { Failure } from '../runtime/failure.ts';
 import type { Outgoing, PublishResult } from './broker.ts';
 import type { Ask } from './redis-ask.ts';
+import { alwaysTaken, createEntryLimit } from './redis-entry-limit.ts';
 import { faultOf } from './redis-errors.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import { publish as script } from './redis-scripts.ts';
@@ -10,8 +12,9 @@ import { publish as script } from './redis-scripts.ts';
 /** Entries in one call: enough to make the round trip cheap, few enough that Redis serves others in between. */
 const maxEntries = 500;
 const maxBytes = 8 * 1024 * 1024;
-/** Every server takes an entry of this size: `proto-max-bulk-len` cannot be set lower. */
-const alwaysTaken = 1024 * 1024;
+
+/** A server that hangs up so often on one entry, and is there again each time, hangs up because of it. */
+const hangUps = 3;
 
 interface Item {
   readonly entry: Outgoing;
@@ -25,25 +28,23 @@ interface Item {
  * chunk is cut until that entry stands alone. Measured with 500-byte bodies: several times the rate of a pipeline of XADDs.
  */
 export function createRedisPublish(ask: Ask, keys: RedisKeys) {
-  let limit: Promise<number> | null = null;
+  const largestEntry = createEntryLimit(ask);
 
   return async function publish(entries: readonly Outgoing[]): Promise<readonly PublishResult[]> {
     const results: PublishResult[] = entries.map(() => ({ kind: 'held' }));
     const stopped = new Set<string>();
-
-    function refuse({ entry, index }: Item, failure: Failure): void {
-      results[index] = { kind: 'refused', failure };
-      if (entry.key !== null) stopped.add(entry.key);
-    }
-
-    /** Refuses the first of each key; those behind it are held. */
-    function refuseAll(items: readonly Item[], error: Error): void {
-      for (const item of items) if (!isStopped(item)) refuse(item, failureOf(error));
-    }
-
     const isStopped = ({ entry: { key } }: Item) => key !== null && stopped.has(key);
 
-    async function append(items: readonly Item[]): Promise<void> {
+    /** Refuses the first of each key; those behind it are held. */
+    function refuse(items: readonly Item[], failure: Failure): void {
+      for (const item of items) {
+        if (isStopped(item)) continue;
+        results[item.index] = { kind: 'refused', failure };
+        if (item.entry.key !== null) stopped.add(item.entry.key);
+      }
+    }
+
+    async function append(items: readonly Item[], hungUp = 0): Promise<void> {
       const open = items.filter((item) => !isStopped(item));
       const calls = keys.together([...new Set(open.map(({ entry }) => entry.stream))]).map((streams) => {
         const among = new Set(streams);
@@ -52,7 +53,7 @@ export function createRedisPublish(ask: Ask, keys: RedisKeys) {
       const answers = await ask.all(calls.map(({ command }) => command));
       for (const [position, { command, items: sent }] of calls.entries()) {
         const answer = answers[position] ?? null;
-        if (answer instanceof Error) await turnedAway(answer, sent, command);
+        if (answer instanceof Error) await turnedAway(answer, sent, command, hungUp);
         else for (const [at, text] of listOf(answer).entries()) outcome(sent[at], textOf(text) ?? '', command);
       }
     }
@@ -66,15 +67,18 @@ export function createRedisPublish(ask: Ask, keys: RedisKeys) {
       const error = new RedisReplyError(text.slice(1));
       const fault = faultOf(error);
       if (fault !== 'refused' && fault !== 'too_large') throw ask.failed(error, command);
-      refuse(item, failureOf(error));
+      refuse([item], failureOf(error));
     }
 
-    async function turnedAway(error: Error, items: readonly Item[], command: RedisCommand): Promise<void> {
+    /** Nothing of the chunk was appended, unless the server hung up: then some of it may come twice. */
+    async function turnedAway(error: Error, items: readonly Item[], command: RedisCommand, hungUp: number) {
       const fault = faultOf(error);
-      if (fault !== 'refused' && fault !== 'too_large') throw ask.failed(error, command);
+      const hangsUp = isHangUp(error) && items.some(({ bytes }) => bytes > alwaysTaken);
+      if (fault !== 'refused' && fault !== 'too_large' && !hangsUp) throw ask.failed(error, command);
       const parts = fault === 'refused' ? byStream(items) : halves(items);
-      if (parts.length === 1) refuseAll(items, error);
-      else for (const part of parts) await append(part);
+      if (parts.length > 1) for (const part of parts) await append(part);
+      else if (hangsUp && hungUp + 1 < hangUps) await append(items, hungUp + 1);
+      else refuse(items, failureOf(error));
     }
 
     function commandFor(items: readonly Item[]): { readonly command: RedisCommand; readonly items: readonly Item[] } {
@@ -90,37 +94,22 @@ export function createRedisPublish(ask: Ask, keys: RedisKeys) {
     }
 
     for (const chunk of chunks(entries)) {
-      const items = chunk.some(({ bytes }) => bytes > alwaysTaken) ? await withoutTooLarge(chunk, refuse) : chunk;
-      if (items.length > 0) await append(items);
+      const largest = chunk.some(({ bytes }) => bytes > alwaysTaken) ? await largestEntry() : alwaysTaken;
+      let run: Item[] = [];
+      for (const item of chunk) {
+        if (item.bytes <= largest) {
+          run.push(item);
+          continue;
+        }
+        // It is not sent: the server would hang up, often before its answer is read. What stands before it goes first.
+        await append(run);
+        run = [];
+        refuse([item], tooLarge(item.bytes, largest));
+      }
+      await append(run);
     }
     return results;
   };
-
-  /** The server hangs up on an entry above its limit, often before its answer is read: so it is not sent. */
-  async function withoutTooLarge(
-    items: readonly Item[],
-    refuse: (item: Item, failure: Failure) => void,
-  ): Promise<readonly Item[]> {
-    limit ??= largestEntry().catch((error) => {
-      limit = null;
-      throw error;
-    });
-    const largest = await limit;
-    for (const item of items) {
-      const message = `an entry of ${item.bytes} bytes; the server takes at most ${largest} (proto-max-bulk-len)`;
-      if (item.bytes > largest) refuse(item, { type: 'EntryTooLarge', code: 'too_large', message, stack: null });
-    }
-    return items.filter(({ bytes }) => bytes <= largest);
-  }
-
-  async function largestEntry(): Promise<number> {
-    const command: RedisCommand = ['CONFIG', 'GET', 'proto-max-bulk-len'];
-    const [answer = null] = await ask.all([command]);
-    // Many servers do not tell their settings; what happens then is up to `turnedAway`.
-    if (answer instanceof RedisReplyError) return Number.POSITIVE_INFINITY;
-    if (answer instanceof Error) throw ask.failed(answer, command);
-    return numberOf(listOf(answer)[1]) ?? Number.POSITIVE_INFINITY;
-  }
 }
 
 function* chunks(entries: readonly Outgoing[]): Generator<readonly Item[]> {
@@ -161,9 +150,18 @@ function halves(items: readonly Item[]): readonly (readonly Item[])[] {
   return items.length === 1 ? [items] : [items.slice(0, middle), items.slice(middle)];
 }
 
+const isHangUp = (error: Error): boolean => error instanceof UnavailableError && error.code === 'redis_connection_lost';
+
+const tooLarge = (bytes: number, largest: number): Failure => ({
+  type: 'EntryTooLarge',
+  code: 'too_large',
+  message: `an entry of ${bytes} bytes; the server takes at most ${largest} (proto-max-bulk-len)`,
+  stack: null,
+});
+
 const failureOf = (error: Error): Failure => ({
   type: error.name,
-  code: error instanceof RedisReplyError ? error.code : null,
+  code: error instanceof RedisReplyError || error instanceof UnavailableError ? error.code : null,
   message: error.message,
   stack: null,
 });

@@ -1,7 +1,7 @@
 import type { RedisCommand } from '../connection/reply-of-redis.ts';
 import { listOf, textOf } from '../connection/reply-of-redis.ts';
 import type { Millis } from '../runtime/clock.ts';
-import type { Delivery, ReadRequest } from './broker.ts';
+import type { AttemptRecord, Delivery, ReadRequest } from './broker.ts';
 import type { Answer } from './redis-ask.ts';
 import { entryOf } from './redis-entry.ts';
 import { isGroupLost } from './redis-errors.ts';
@@ -13,6 +13,7 @@ import { readInOrder } from './redis-scripts.ts';
 import type { RedisSettle } from './redis-settle.ts';
 import { untilAborted } from './redis-unblock.ts';
 
+const noHistory: readonly AttemptRecord[] = [];
 const nothing: readonly Delivery[] = [];
 /** Streams that no one command may read together are looked at in turn, this often. */
 const pollEveryMs: Millis = 100;
@@ -33,16 +34,30 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
     return ['XREADGROUP', 'GROUP', group, name, ...options, 'STREAMS', ...places];
   };
 
-  /** Entries in the order of preference, as new deliveries. */
+  /** Entries in the order of preference, as new deliveries. Written out: to spread the entry takes ten times as long. */
   function deliveriesIn(answer: Answer): readonly Delivery[] {
     const replies = new Map(listOf(answer).map((each) => [textOf(listOf(each)[0]), listOf(listOf(each)[1])]));
-    return streams.flatMap((stream) =>
-      (replies.get(keys.keyOf(stream)) ?? []).flatMap((reply) => {
+    const deliveries: Delivery[] = [];
+    for (const stream of streams) {
+      for (const reply of replies.get(keys.keyOf(stream)) ?? []) {
         const entry = entryOf(reply);
-        if (entry === null || !hand.take(stream, entry.id)) return [];
-        return [{ ...entry, stream, attempt: 1, history: [], redelivered: false, suspect: false, crashes: 0 }];
-      }),
-    );
+        if (entry === null || !hand.take(stream, entry.id)) continue;
+        const { id, body, bare, raw } = entry;
+        deliveries.push({
+          id,
+          stream,
+          body,
+          bare,
+          raw,
+          attempt: 1,
+          history: noHistory,
+          redelivered: false,
+          suspect: false,
+          crashes: 0,
+        });
+      }
+    }
+    return deliveries;
   }
 
   /** One round trip. Whatever goes wrong with it, the next read looks for what it may have been given. */
@@ -77,14 +92,18 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
     signal: AbortSignal,
   ): Promise<readonly Delivery[]> {
     const found: Delivery[] = [];
-    let unmade = acks;
-    for (const together of keys.together(streams)) {
-      const names = together.map(keys.keyOf);
-      const left = count - found.length;
-      if (left <= 0) break;
-      const command: RedisCommand = ['EVAL', readInOrder, names.length, ...names, group, name, left];
-      found.push(...(await request(command, unmade, 0, signal)));
-      unmade = [];
+    let complete = false;
+    try {
+      for (const [index, together] of keys.together(streams).entries()) {
+        const names = together.map(keys.keyOf);
+        const left = count - found.length;
+        if (left <= 0) break;
+        const command: RedisCommand = ['EVAL', readInOrder, names.length, ...names, group, name, left];
+        found.push(...(await request(command, index === 0 ? acks : nothing, 0, signal)));
+      }
+      complete = true;
+    } finally {
+      if (!complete) leaveToRecovery(found);
     }
     return found;
   }
@@ -94,11 +113,17 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
     const found = await available(count, acks, signal);
     if (found.length > 0 || blockMs <= 0 || signal.aborted) return found;
     if (!oneCommand) return polled(count, blockMs, signal);
-    // COUNT is for each stream. Two that are filled while we ask could give more than was asked for: that goes back.
+    // COUNT is for each stream: two that are filled while we ask can give more than was asked for.
     const share = Math.max(1, Math.floor(count / streams.length));
-    const deliveries = await request(readCommand(share, blockMs), [], blockMs, signal);
-    await giveBack(deliveries.slice(count));
+    const deliveries = await request(readCommand(share, blockMs), nothing, blockMs, signal);
+    leaveToRecovery(deliveries.slice(count));
     return deliveries.slice(0, count);
+  }
+
+  /** Out of our hand although they are ours: the next read finds them missing and brings them. */
+  function leaveToRecovery(deliveries: readonly Delivery[]): void {
+    if (deliveries.length > 0) doubtUntil ??= clock.monotonic();
+    for (const { stream, id } of deliveries) hand.release(stream, id);
   }
 
   async function polled(count: number, blockMs: Millis, signal: AbortSignal): Promise<readonly Delivery[]> {
@@ -116,8 +141,7 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
     try {
       await settle.settle(deliveries.map((delivery) => ({ kind: 'give_back', delivery })));
     } finally {
-      // Nobody has seen them: if they are still ours, the next look must find them.
-      for (const { stream, id } of deliveries) hand.release(stream, id);
+      leaveToRecovery(deliveries);
     }
   }
 

@@ -33,12 +33,16 @@ export function createRedisReclaim(membership: Membership) {
     const [id, fields, deliveries, stored, crashes] = listOf(taken);
     const entry = entryOf([id ?? null, fields ?? null]);
     if (entry === null) return null;
+    const { id: entryId, body, bare, raw } = entry;
     const kept = parseHistory(textOf(stored));
-    const known = hand.historyOf(stream, entry.id);
+    const known = hand.historyOf(stream, entryId);
     const history = known.length > kept.length ? known : kept;
     return {
-      ...entry,
+      id: entryId,
       stream,
+      body,
+      bare,
+      raw,
       attempt: history.length + 1,
       history,
       redelivered: true,
@@ -90,10 +94,17 @@ export function createRedisReclaim(membership: Membership) {
     }
   }
 
+  /** Whether more is pending for us than we hold: cheap, and so asked before every entry is looked at. */
+  async function holdsTooLittle(stream: string): Promise<boolean> {
+    const [, , , consumers] = listOf(await ask.one(['XPENDING', keys.keyOf(stream), group]));
+    const own = listOf(consumers).find((each) => textOf(listOf(each)[0]) === name);
+    return (numberOf(listOf(own)[1]) ?? 0) > hand.size(stream);
+  }
+
   /** The missing ones. Those that were delivered `suspectFrom` times or more may have killed their consumer. */
-  async function findMissing(count: number, suspectFrom: number): Promise<readonly Delivery[]> {
+  async function findMissing(among: readonly string[], count: number, suspectFrom: number) {
     const recovered: Delivery[] = [];
-    for (const stream of streams) {
+    for (const stream of among) {
       const left = count - recovered.length;
       if (left <= 0) break;
       const ids = (await missing(stream)).slice(0, left).map(({ id }) => id);
@@ -124,7 +135,7 @@ export function createRedisReclaim(membership: Membership) {
 
   return {
     missing,
-    recover: async (count: number, suspectFrom: number) => handOut(await findMissing(count, suspectFrom)),
+    recover: async (count: number, suspectFrom: number) => handOut(await findMissing(streams, count, suspectFrom)),
 
     /** Tells that a read is under way, so that what it brings is not taken for missing; call what it returns at the end. */
     reading(): () => void {
@@ -155,10 +166,11 @@ export function createRedisReclaim(membership: Membership) {
     async reclaim(count: number, minIdleMs: Millis) {
       const deliveries: Delivery[] = [];
       try {
-        deliveries.push(...(await findMissing(count, suspectFromSecond)));
         for (const stream of streams) {
-          const left = count - deliveries.length;
-          if (left > 0) deliveries.push(...(await sweep(stream, left, minIdleMs)));
+          const left = () => count - deliveries.length;
+          if (await holdsTooLittle(stream))
+            deliveries.push(...(await findMissing([stream], left(), suspectFromSecond)));
+          if (left() > 0) deliveries.push(...(await sweep(stream, left(), minIdleMs)));
         }
       } catch (error) {
         if (!isGroupLost(error)) throw error;

@@ -111,5 +111,6 @@ for _, fields in ipairs(groups) do
   end
 end
 local unread = redis.call('XRANGE', KEYS[1], '(' .. read, '+', 'COUNT', 1)[1]
-return { unread and (lag or false) or 0, unread and unread[1] or false, pending[1], pending[2] }
+if not unread then return { 0, false, pending[1], pending[2] } end
+return { lag or false, unread[1], pending[1], pending[2] }
 `;
