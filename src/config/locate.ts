@@ -21,7 +21,13 @@ export function createLocator(text: string): Locator {
   const { offsets, repeated } = scan(text);
   const starts = [0, ...[...text.matchAll(/\n/g)].map((match) => match.index + 1)];
   const position = (offset: number): Position => {
-    const line = starts.findLastIndex((start) => start <= offset);
+    let line = 0;
+    // By halves: a file may have as many faults as lines.
+    for (let end = starts.length; end - line > 1; ) {
+      const middle = Math.floor((line + end) / 2);
+      if ((starts[middle] ?? 0) <= offset) line = middle;
+      else end = middle;
+    }
     return { line: line + 1, column: offset - (starts[line] ?? 0) + 1 };
   };
   return {

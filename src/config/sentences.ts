@@ -34,8 +34,8 @@ export function findingOf(error: ErrorObject, path: Path, hidden: ReadonlySet<st
     case 'maxLength':
       return aboutKey('too_long', path, `must not be longer than ${error.params['limit']} characters`);
     case 'pattern':
-      // Of a name, propertyNames tells it.
-      if (error.propertyName !== undefined) return null;
+      // Of a name in this table, propertyNames tells it.
+      if (node?.type === 'object') return null;
       return aboutKey('bad_value', path, `expected ${node?.['x-expects'] ?? error.params['pattern']}, ${got}`);
     default:
       return aboutKey('invalid', path, `${error.message ?? 'is invalid'}, ${got}`);
@@ -54,18 +54,23 @@ function unknownKey(path: Path, table: unknown): Finding {
 
 /** ` (it belongs to [outbox] or [server])`, for a key that stands in the wrong table. */
 function elsewhere(key: string, above: Path): string {
-  const places = tablesWith(key, domainSchema, []).filter((place) => showTable(place) !== showTable(above));
+  const places = (tablesByKey.get(key) ?? []).filter((place) => showTable(place) !== showTable(above));
   if (places.length === 0 || places.length > 3) return '';
   return ` (it belongs to ${places.map((place) => (place.length === 0 ? 'the top of the file' : showTable(place))).join(' or ')})`;
 }
 
-function tablesWith(key: string, node: SchemaNode, path: Path): readonly Path[] {
-  const here = Object.hasOwn(node.properties ?? {}, key) ? [path] : [];
-  const below = Object.entries(node.properties ?? {}).flatMap(([name, child]) =>
-    tablesWith(key, dereference(child), [...path, name]),
-  );
-  return [...here, ...below];
-}
+/** By key, the tables that may have it; those with a name of the user's own are left out. */
+const tablesByKey: ReadonlyMap<string, readonly Path[]> = (() => {
+  const found = new Map<string, readonly Path[]>();
+  const visit = (node: SchemaNode, path: Path): void => {
+    for (const [key, child] of Object.entries(node.properties ?? {})) {
+      found.set(key, [...(found.get(key) ?? []), path]);
+      visit(dereference(child), [...path, key]);
+    }
+  };
+  visit(domainSchema, []);
+  return found;
+})();
 
 function badName(path: Path, name: string): Finding {
   const names = nodeAt(path)?.propertyNames;

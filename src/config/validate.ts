@@ -21,7 +21,16 @@ let compiled: ValidateFunction | null = null;
 /** Compiled once, at first use: it takes longer than everything else here. */
 function validator(): ValidateFunction {
   if (compiled) return compiled;
-  const ajv = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true, ownProperties: true });
+  // It runs once a process, so the compiling is what costs: neither inlined nor optimized, it takes half the time.
+  const quick = { inlineRefs: false, code: { optimize: false } };
+  const ajv = new Ajv({
+    ...quick,
+    allErrors: true,
+    verbose: true,
+    strict: true,
+    allowUnionTypes: true,
+    ownProperties: true,
+  });
   ajv.addVocabulary(annotations);
   compiled = ajv.compile(domainSchema);
   return compiled;

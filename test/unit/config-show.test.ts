@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are variables of domain.toml
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { configCommand } from '../../src/cli/config.ts';

@@ -486,7 +486,7 @@ describe('what is nobody’s fault', () => {
   it('is a database that was lost on the way, whatever the handler made of it', async () => {
     const losing = (memory: UnitsOfWork): UnitsOfWork => ({
       ...memory,
-      begin: (occasion) => overridden(memory.begin(occasion), { lost: unavailable }),
+      begin: (occasion) => overridden(memory.begin(occasion), { outageBehind: () => unavailable }),
     });
     const { call } = given({ unitsOfWork: losing });
     const outcome = await call(
