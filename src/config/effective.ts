@@ -1,8 +1,8 @@
 import type { Fault } from '../runtime/errors.ts';
-import type { Finding } from './finding.ts';
+import { type Finding, messageOf } from './finding.ts';
 import type { Document } from './load.ts';
 import { type Layered, writtenPath } from './overlay.ts';
-import { keyOf, type Path, showKey, showTable, type Table } from './tree.ts';
+import { keyOf, type Path, type Table } from './tree.ts';
 
 /** A configuration file with its overlay, its variables and its types, before defaults: what `config show` explains. */
 export interface Effective {
@@ -31,13 +31,12 @@ export function renderFindings(findings: readonly Finding[], effective: Effectiv
   placed.sort((a, b) => a.position.line - b.position.line || a.position.column - b.position.column);
   const faults = placed.map(({ finding, position }) => {
     const path = [...document.section, ...writtenPath(layered.written, finding.path)];
-    const subject = finding.about === 'table' ? `${showTable(path)} ` : `${showKey(path)}: `;
     const from = variables
       .get(keyOf(finding.path))
       ?.map((name) => `\${${name}}`)
       .join(' and ');
     const told = finding.code.endsWith('_variable');
-    const message = `${subject}${finding.sentence}${from && !told ? ` (from ${from})` : ''}`;
+    const message = `${messageOf(finding, path)}${from && !told ? ` (from ${from})` : ''}`;
     return { code: finding.code, where: `${document.name}:${position.line}:${position.column}`, message };
   });
   const seen = new Set<string>();

@@ -1,4 +1,4 @@
-import type { Path } from './tree.ts';
+import { type Path, showKey, showTable } from './tree.ts';
 
 /** A fault before its place in the text is known: every check of config/ returns these, and load-config.ts renders them. */
 export interface Finding {
@@ -25,3 +25,7 @@ export const aboutTable = (code: string, path: Path, sentence: string): Finding 
   about: 'table',
   sentence,
 });
+
+/** `[brokers.default] URI: …`: a finding's whole sentence. `path`: where it is written. */
+export const messageOf = ({ about, sentence }: Finding, path: Path): string =>
+  about === 'table' ? `${showTable(path)} ${sentence}` : `${showKey(path)}: ${sentence}`;

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { parse, stringify } from 'smol-toml';
 import { createLocator } from '../../src/config/locate.ts';
 
 const text = `# a comment with [a.table] and key = 1
@@ -78,6 +80,48 @@ describe('the place of a key in the text', () => {
     const broken = createLocator('a = 1\nb = = 2\nc = 3\n');
     assert.deepEqual(broken.at(['a']), { line: 1, column: 1 });
     assert.deepEqual(broken.at(['missing']), { line: 1, column: 1 });
+  });
+});
+
+/** Each key of a document, with the path to it: in tables, in arrays, in arrays of tables. */
+function* keysIn(value: unknown, path: readonly (string | number)[] = []): Generator<readonly (string | number)[]> {
+  if (Array.isArray(value)) for (const [index, each] of value.entries()) yield* keysIn(each, [...path, index]);
+  else if (typeof value === 'object' && value !== null) {
+    for (const [key, each] of Object.entries(value)) {
+      yield [...path, key];
+      yield* keysIn(each, [...path, key]);
+    }
+  }
+}
+
+describe('the places of all keys', () => {
+  const key = fc.oneof(fc.stringMatching(/^[a-z_-]{1,4}$/), fc.string({ maxLength: 5 }));
+  const { value } = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      fc.oneof(fc.integer(), fc.boolean(), fc.string(), fc.stringMatching(/^["'#=\\[\]{}\\\n ]{0,8}$/)),
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.dictionary(key, tie('value'), { maxKeys: 4 }),
+    ),
+  }));
+
+  it('are where the parser finds them', () => {
+    fc.assert(
+      fc.property(fc.dictionary(key, value, { maxKeys: 5 }), (document) => {
+        const text = stringify(document);
+        const lines = text.split('\n');
+        const places = createLocator(text);
+        for (const path of keysIn(parse(text))) {
+          const { line, column } = places.at(path);
+          const written = lines[line - 1]?.slice(column - 1) ?? '';
+          const key = String(path.at(-1));
+          const quoted = /^"(?:[^"\\]|\\.)*"/.exec(written)?.[0];
+          const found = quoted === undefined ? written.slice(0, key.length) : Object.keys(parse(`${quoted} = 1`))[0];
+          assert.equal(found, key, `${JSON.stringify(path)} at ${line}:${column} of\n${text}`);
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 
