@@ -37,8 +37,8 @@ export interface MemoryOutboxConfig {
 export interface MemoryOutboxDeps {
   readonly clock: Clock;
   readonly random: Random;
-  /** Called when there are new rows. */
-  readonly onAdded: () => void;
+  /** Called with what was written. */
+  readonly onAdded: (messages: readonly NewMessage[]) => void;
 }
 
 /** An outbox inside the process: rows are due, held back, refused and abandoned by the same rules as in PostgreSQL. */
@@ -129,7 +129,7 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
     shard,
     add(messages) {
       const ids = messages.map(store);
-      onAdded();
+      onAdded(messages);
       return ids;
     },
     async stats(target) {

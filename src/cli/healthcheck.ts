@@ -1,0 +1,44 @@
+import { loadConfig } from '../config/load-config.ts';
+import { toError } from '../runtime/failure.ts';
+import { parseArguments } from './arguments.ts';
+import type { Command } from './command.ts';
+
+const usage = 'domaind healthcheck [--config FILE] [--env NAME] [--path /livez] [--port N]';
+const patienceMs = 3_000;
+
+/** `domaind healthcheck`: whether the daemon beside it is alive, for HEALTHCHECK of an image. */
+export const healthcheck: Command = {
+  name: 'healthcheck',
+  summary: 'ask the daemon on this machine whether it is alive: exit 0 or 1',
+  help: `usage: ${usage}
+
+  --config FILE    domain.toml, which says where the daemon listens
+  --path PATH      what to ask: /livez (default), /readyz or /startupz
+  --port N         another port than [server.health] port
+
+example: domaind healthcheck --path /readyz`,
+  async run(argv, io) {
+    const types = { config: 'string', env: 'string', path: 'string', port: 'string', debug: 'boolean' } as const;
+    const given = parseArguments(argv, types, usage);
+    const { config } = await loadConfig({
+      path: given.text('config'),
+      env: given.text('env'),
+      cwd: io.cwd,
+      environment: io.environment,
+    });
+    const { host, port } = config.server.health;
+    const where = `http://${reachable(host)}:${given.number('port', 1) ?? port}${given.text('path') ?? '/livez'}`;
+    try {
+      const answer = await fetch(where, { signal: AbortSignal.timeout(patienceMs) });
+      if (answer.ok) return 0;
+      io.err(`${where} answered ${answer.status}: ${(await answer.text()).trim()}`);
+    } catch (thrown) {
+      const error = toError(thrown);
+      io.err(`${where} does not answer: ${toError(error.cause ?? error).message}`);
+    }
+    return 1;
+  },
+};
+
+/** What listens on all addresses is asked on loopback. */
+const reachable = (host: string): string => (host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host);

@@ -1,0 +1,100 @@
+import { realpathSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { commands } from './cli/commands.ts';
+import type { Io } from './cli/io.ts';
+import { ConfigError, DomaindError, UnavailableError, UsageError } from './runtime/errors.ts';
+import { toError } from './runtime/failure.ts';
+import type { Shutdown } from './runtime/service.ts';
+
+const exit = { done: 0, failed: 1, usage: 2, unreachable: 69, internal: 70, configuration: 78 } as const;
+
+/** After a second signal the process leaves within this, whatever hangs. */
+const lastGraceMs = 2_000;
+
+/** Runs one command to its end: the exit code. Start-up errors are caught here, and here only. */
+export async function main(argv: readonly string[], io: Io = processIo, shutdown: Shutdown = never): Promise<number> {
+  const [name = 'help', ...rest] = argv;
+  const command = commands.get(name);
+  if (command === undefined) return help(name, io);
+  if (rest.includes('--help') || rest.includes('-h')) {
+    io.out(command.help);
+    return exit.done;
+  }
+  try {
+    return await command.run(rest, io, shutdown);
+  } catch (thrown) {
+    return explain(toError(thrown), rest.includes('--debug'), io);
+  }
+}
+
+function help(name: string, io: Io): number {
+  const asked = ['help', '--help', '-h'].includes(name);
+  if (!asked) io.err(`domaind: there is no command "${name}"`);
+  const width = Math.max(...[...commands.keys()].map((each) => each.length));
+  const lines = [...commands.values()].map((each) => `  ${each.name.padEnd(width)}  ${each.summary}`);
+  const text = [
+    'usage: domaind COMMAND [options]',
+    '',
+    ...lines,
+    '',
+    'domaind COMMAND --help tells more of each.',
+  ].join('\n');
+  if (asked) io.out(text);
+  else io.err(text);
+  return asked ? exit.done : exit.usage;
+}
+
+/** One sentence that says what to do; the stack only where it was asked for or where the fault is ours. */
+function explain(error: Error, debug: boolean, io: Io): number {
+  const known = error instanceof DomaindError;
+  if (error instanceof ConfigError) {
+    for (const { where, message } of error.faults) io.err(`${where} ${message}`);
+    if (error.faults.length > 1) io.err(`${error.faults.length} faults`);
+  } else io.err(`domaind: ${error.message}`);
+  if (debug || !known) io.err(error.stack ?? '');
+  if (error instanceof UsageError) return exit.usage;
+  if (error instanceof ConfigError) return exit.configuration;
+  if (error instanceof UnavailableError) return exit.unreachable;
+  return known ? exit.failed : exit.internal;
+}
+
+const never: Shutdown = { soft: new AbortController().signal, hard: new AbortController().signal };
+
+const processIo: Io = {
+  out: (text) => void process.stdout.write(`${text}\n`),
+  err: (text) => void process.stderr.write(`${text}\n`),
+  environment: process.env,
+  cwd: process.cwd(),
+  width: process.stdout.columns ?? 80,
+  isTty: process.stdout.isTTY === true,
+};
+
+/** Signals become stops: the first is soft, the second hard, and what does not leave then is left behind. */
+function listenForSignals(): { readonly shutdown: Shutdown; readonly forced: () => number | null } {
+  const soft = new AbortController();
+  const hard = new AbortController();
+  let forced: number | null = null;
+  const onSignal = (signal: 'SIGTERM' | 'SIGINT') => {
+    if (!soft.signal.aborted) return soft.abort(signal);
+    forced = signal === 'SIGTERM' ? 143 : 130;
+    const code = forced;
+    hard.abort(signal);
+    setTimeout(() => process.exit(code), lastGraceMs).unref();
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return { shutdown: { soft: soft.signal, hard: hard.signal }, forced: () => forced };
+}
+
+/** Runs the command line of this process. A reader that has gone (`| head`) is no fault of ours. */
+export async function runProcess(argv: readonly string[]): Promise<void> {
+  process.stdout.on('error', () => undefined);
+  process.stderr.on('error', () => undefined);
+  const { shutdown, forced } = listenForSignals();
+  const code = await main(argv, processIo, shutdown);
+  process.exit(forced() ?? code);
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {
+  await runProcess(process.argv.slice(2));
+}

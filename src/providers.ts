@@ -1,0 +1,162 @@
+import type { Broker, BrokerNotice } from './broker/broker.ts';
+import { createInlineBroker } from './broker/inline-broker.ts';
+import { createRedisBroker } from './broker/redis-broker.ts';
+import type { BrokerConfig, Config, DatabaseConfig } from './config/config.ts';
+import type { DatabaseNotice } from './connection/database.ts';
+import type { PostgresqlConfig } from './connection/postgresql.ts';
+import { openDatabase } from './connection/postgresql.ts';
+import type { MemoryDatabase } from './handler/memory-unit-of-work.ts';
+import { createMemoryDatabase, createMemoryUnitsOfWork } from './handler/memory-unit-of-work.ts';
+import { createPostgresqlUnitsOfWork } from './handler/postgresql-unit-of-work.ts';
+import type { Raised } from './handler/raised.ts';
+import type { UnitsOfWork } from './handler/unit-of-work.ts';
+import type { NewMessage } from './message/compose.ts';
+import { createMemoryOutbox } from './outbox/memory-outbox.ts';
+import type { OutboxStore } from './outbox/outbox.ts';
+import { createPostgresqlOutbox } from './outbox/postgresql-outbox.ts';
+import { writeMessages } from './outbox/postgresql-writing.ts';
+import type { Clock, Millis, Random } from './runtime/clock.ts';
+import { MisconfiguredError } from './runtime/errors.ts';
+import { createWake } from './runtime/wake.ts';
+import type { Emit } from './telemetry/event.ts';
+
+/** A database of domain.toml, opened: what its provider makes of it for each station. */
+export interface Database {
+  readonly name: string;
+  readonly unitsOfWork: UnitsOfWork;
+  /** Null where `enable_outbox` is false. */
+  readonly outbox: OutboxStore | null;
+  /** Writes messages into the outbox in a transaction of their own; their ids, in order. */
+  write(raised: readonly Raised[]): Promise<readonly string[]>;
+  /** What the relay does between polls: cut short where this process knows of new rows. */
+  rest(ms: Millis, signal: AbortSignal): Promise<void>;
+  /** Whether it has what the daemon needs. Throws MisconfiguredError with the mend. */
+  check(): Promise<void>;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Providers {
+  readonly databases: ReadonlyMap<string, Database>;
+  readonly brokers: ReadonlyMap<string, Broker>;
+  /** Throws MisconfiguredError for a name that domain.toml does not have. */
+  database(name: string): Database;
+  broker(name: string): Broker;
+  close(): Promise<void>;
+}
+
+export interface ProvidersDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly emit: Emit;
+  /** For tests: shown each database in memory, and what is written to its outbox. */
+  readonly observer?: MemoryObserver;
+}
+
+export interface MemoryObserver {
+  opened(database: MemoryDatabase): void;
+  added(messages: readonly NewMessage[]): void;
+}
+
+/** Opens every database and broker of a configuration: the one place that knows all adapters. Connects to nothing yet. */
+export function openProviders(config: Config, deps: ProvidersDeps): Providers {
+  const databases = new Map([...config.databases].map(([name, each]) => [name, openOne(each, config, deps)]));
+  const brokers = new Map([...config.brokers].map(([name, each]) => [name, openBroker(each, deps)]));
+  const named = <T>(all: ReadonlyMap<string, T>, table: string, name: string): T => {
+    const found = all.get(name);
+    if (found !== undefined) return found;
+    const known = [...all.keys()].join(', ') || 'none';
+    throw new MisconfiguredError('unknown_name', `there is no [${table}.${name}]; defined: ${known}`);
+  };
+  return {
+    databases,
+    brokers,
+    database: (name) => named(databases, 'databases', name),
+    broker: (name) => named(brokers, 'brokers', name),
+    async close() {
+      await Promise.all([...databases.values(), ...brokers.values()].map((each) => each.close()));
+    },
+  };
+}
+
+const notifier =
+  (connection: string, emit: Emit) =>
+  (notice: BrokerNotice | DatabaseNotice): void => {
+    if (notice.kind === 'connection_lost') emit({ event: 'connection.lost', connection, err: notice.error });
+    else if (notice.kind === 'connection_ready') emit({ event: 'connection.restored', connection });
+    else if (notice.kind === 'group_recreated') {
+      emit({ event: 'group.recreated', stream: notice.stream, group: notice.group });
+    }
+  };
+
+function openBroker(config: BrokerConfig, { clock, random, emit }: ProvidersDeps): Broker {
+  const { name } = config;
+  switch (config.provider) {
+    case 'inline':
+      return createInlineBroker({ name }, { clock });
+    case 'redis':
+    case 'redis_pubsub':
+      return createRedisBroker(config, { clock, random, notice: notifier(`broker "${name}"`, emit) });
+  }
+}
+
+function openOne(config: DatabaseConfig, domain: Config, deps: ProvidersDeps): Database {
+  switch (config.provider) {
+    case 'memory':
+      return openMemory(config.name, domain, deps);
+    case 'postgresql':
+      return openPostgresql(config, domain, deps);
+  }
+}
+
+function openMemory(name: string, { domain, outbox: settings }: Config, deps: ProvidersDeps): Database {
+  const { clock, random, observer } = deps;
+  const wake = createWake(clock);
+  const outbox = createMemoryOutbox(
+    {
+      database: name,
+      domain,
+      ordering: settings?.ordering ?? 'stream',
+      maxMessageBytes: settings?.maxMessageBytes ?? Number.POSITIVE_INFINITY,
+    },
+    {
+      clock,
+      random,
+      onAdded(messages) {
+        wake.notify();
+        observer?.added(messages);
+      },
+    },
+  );
+  const database = createMemoryDatabase(name, settings === null ? null : (raised) => void outbox.add(raised));
+  observer?.opened(database);
+  return {
+    name,
+    unitsOfWork: createMemoryUnitsOfWork(database),
+    outbox: settings === null ? null : outbox,
+    write: async (raised) => outbox.add(raised),
+    rest: wake.rest,
+    check: async () => undefined,
+    ping: async () => undefined,
+    close: async () => undefined,
+  };
+}
+
+function openPostgresql(config: PostgresqlConfig, { outbox: settings }: Config, deps: ProvidersDeps): Database {
+  const { clock, emit } = deps;
+  const { name } = config;
+  const database = openDatabase(config, { clock, notice: notifier(`database "${name}"`, emit) });
+  const ping = async () => {
+    await database.bounded((sql) => sql`select 1`);
+  };
+  return {
+    name,
+    unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null }),
+    outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
+    write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
+    rest: (ms, signal) => clock.sleep(ms, signal),
+    check: ping,
+    ping,
+    close: () => database.close(),
+  };
+}

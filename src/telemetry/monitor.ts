@@ -1,0 +1,97 @@
+import type { Broker } from '../broker/broker.ts';
+import { deadLettersOf } from '../message/stream-name.ts';
+import type { OutboxStore } from '../outbox/outbox.ts';
+import type { Millis } from '../runtime/clock.ts';
+import { MisconfiguredError } from '../runtime/errors.ts';
+import type { LoopOptions } from '../runtime/loop.ts';
+import { loop } from '../runtime/loop.ts';
+import type { Service } from '../runtime/service.ts';
+import type { Gauges, OutboxGauges, SubscriptionGauges } from './gauges.ts';
+import type { HealthState, Reachability } from './health.ts';
+import { followGauges } from './health.ts';
+
+/** What a daemon depends on and feeds from: asked now and then, never by a scrape or a probe itself. */
+export interface Watched {
+  readonly databases: readonly { readonly name: string; ping(): Promise<void> }[];
+  readonly brokers: readonly Broker[];
+  /** Null for the rows of the default broker. */
+  readonly outboxes: readonly {
+    readonly store: OutboxStore;
+    readonly broker: string;
+    readonly target: string | null;
+  }[];
+  readonly subscriptions: readonly {
+    readonly handler: string;
+    readonly group: string;
+    readonly streams: readonly string[];
+    readonly broker: Broker;
+  }[];
+}
+
+/** Looks the gauges up once: rejects when any store cannot be reached, so that no false number is given out. */
+export async function collectGauges({ outboxes, subscriptions }: Watched): Promise<Gauges> {
+  const outboxGauges = outboxes.map(async ({ store, broker, target }): Promise<OutboxGauges> => {
+    const { pending, failed, abandoned, oldestPendingMs } = await store.stats(target);
+    return { database: store.database, broker, pending: pending + failed, abandoned, oldestPendingMs };
+  });
+  const subscriptionGauges = subscriptions.flatMap(({ handler, group, streams, broker }) =>
+    streams.map(
+      async (stream): Promise<SubscriptionGauges> => ({
+        handler,
+        stream,
+        ...(await broker.inspect(stream, group)),
+      }),
+    ),
+  );
+  const sources = new Map(subscriptions.flatMap(({ streams, broker }) => streams.map((stream) => [stream, broker])));
+  const deadLetters = [...sources].map(async ([stream, broker]) => ({
+    stream,
+    count: await broker.length(deadLettersOf(stream)),
+  }));
+  return {
+    outboxes: await Promise.all(outboxGauges),
+    subscriptions: await Promise.all(subscriptionGauges),
+    deadLetters: await Promise.all(deadLetters),
+  };
+}
+
+/** Whether the outboxes are empty and no group has anything left to handle. Rejects as `collectGauges` does. */
+export async function isQuiet(watched: Watched): Promise<boolean> {
+  const { outboxes, subscriptions } = await collectGauges(watched);
+  return (
+    outboxes.every(({ pending }) => pending === 0) &&
+    subscriptions.every(({ lag, pending }) => (lag ?? 0) === 0 && (pending ?? 0) === 0)
+  );
+}
+
+export interface MonitorDeps {
+  readonly watched: Watched;
+  readonly state: HealthState;
+  readonly loop: LoopOptions;
+}
+
+const everyMs: Millis = 5_000;
+
+/** Keeps `/readyz` true: asks each database and broker whether it is there, and looks up the lag, every five seconds. */
+export function createMonitor({ watched, state, loop: options }: MonitorDeps): Service {
+  const { databases, brokers } = watched;
+
+  async function look(): Promise<Millis> {
+    const asked = [
+      ...databases.map(async (each) => state.databases.set(each.name, await reachability(each.ping()))),
+      ...brokers.map(async (each) => state.brokers.set(each.name, await reachability(each.ping()))),
+    ];
+    await Promise.all(asked);
+    followGauges(state, await collectGauges(watched));
+    return everyMs;
+  }
+
+  return { name: 'monitor', run: ({ soft }) => loop(look, soft, options) };
+}
+
+/** The answer to a ping, as `/readyz` names it: an outage is what is asked after here, not a failure of the asking. */
+export const reachability = (ping: Promise<void>): Promise<Reachability> =>
+  ping.then(
+    () => 'ok',
+    (error: unknown) => (error instanceof MisconfiguredError ? 'misconfigured' : 'unreachable'),
+  );

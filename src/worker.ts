@@ -1,0 +1,214 @@
+import type { Config, SubscriptionConfig } from './config/config.ts';
+import { resolveSubscription } from './config/resolve.ts';
+import { createDeadlines } from './handler/deadlines.ts';
+import type { LoadedHandler } from './handler/loaded-handler.ts';
+import { laneOf } from './message/stream-name.ts';
+import { createShards } from './outbox/shards.ts';
+import type { Providers } from './providers.ts';
+import type { BackoffPolicy } from './runtime/backoff.ts';
+import type { Clock, Millis, Random } from './runtime/clock.ts';
+import { ConfigError, UnavailableError } from './runtime/errors.ts';
+import { toError } from './runtime/failure.ts';
+import type { LoopOptionsFor } from './runtime/loop.ts';
+import type { Service, Shutdown } from './runtime/service.ts';
+import { createOpen } from './subscription/open-delivery.ts';
+import { createSubscription } from './subscription/subscription.ts';
+import type { Emit } from './telemetry/event.ts';
+import type { HealthState } from './telemetry/health.ts';
+import type { BoundLog } from './telemetry/log.ts';
+import { createMonitor, type Watched } from './telemetry/monitor.ts';
+
+export interface WorkerDeps {
+  /** Unique to this process: in lease owners and consumer names. */
+  readonly id: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly emit: Emit;
+  readonly state: HealthState;
+  readonly handlerLog: (bindings: { readonly [key: string]: string | number | null }) => BoundLog;
+}
+
+/** One subscription as the start banner shows it. */
+export interface PlanRow {
+  readonly handler: LoadedHandler;
+  readonly streams: readonly string[];
+  readonly settings: SubscriptionConfig;
+}
+
+export interface Worker {
+  readonly plan: readonly PlanRow[];
+  readonly watched: Watched;
+  /** Reaches every database and broker, waiting for those that are away until the start-up time is over. */
+  connect(stop: AbortSignal): Promise<void>;
+  /** Runs everything until told to stop; resolves when all has drained. Rejects when a service breaks: a bug. */
+  run(shutdown: Shutdown): Promise<void>;
+}
+
+export type Part = 'relay' | 'subscriptions';
+
+const whenFailing: BackoffPolicy = { baseMs: 100, factor: 2, maxMs: 5_000, jitter: 0.25 };
+/** No loop rests or waits longer than this between its steps, unless it says so. */
+const stepBoundMs: Millis = 90_000;
+
+/** The composition root: makes of a configuration and its handlers the services that do the work. */
+export function createWorker(
+  config: Config,
+  handlers: readonly LoadedHandler[],
+  parts: readonly Part[],
+  providers: Providers,
+  deps: WorkerDeps,
+): Worker {
+  const { clock, random, emit, state } = deps;
+  const plan = planFor(config, handlers);
+
+  const loopOptions: LoopOptionsFor = (loop, bound_ms = stepBoundMs) => ({
+    clock,
+    random,
+    whenFailing,
+    observer: {
+      started: () => emit({ event: 'loop.started', loop, bound_ms }),
+      stepped: () => emit({ event: 'loop.stepped', loop }),
+      failed: (error, failures, retry_in_ms) =>
+        emit({ event: 'loop.failed', loop, failures, retry_in_ms, err: toError(error) }),
+      recovered: (failures) => emit({ event: 'loop.recovered', loop, failures }),
+      ended: () => emit({ event: 'loop.ended', loop }),
+    },
+  });
+
+  const watched = watchedBy(config, plan, providers);
+  const outboxes = parts.includes('relay') ? relays(config, providers, loopOptions, deps) : [];
+  const monitor = createMonitor({ watched, state, loop: loopOptions('monitor') });
+
+  return {
+    plan,
+    watched,
+    connect: (stop) => reachAll(config, providers, clock, stop),
+    async run(shutdown) {
+      const subscriptions = parts.includes('subscriptions')
+        ? plan.map((row) => subscriptionFor(row, config, providers, loopOptions, deps, shutdown))
+        : [];
+      await runAll([...outboxes, ...subscriptions, monitor], shutdown, emit);
+    },
+  };
+}
+
+/** Resolves every handler's subscription; throws ConfigError with the faults of all of them. */
+function planFor(config: Config, handlers: readonly LoadedHandler[]): readonly PlanRow[] {
+  const { lanes, subscriptions: layers } = config.server;
+  const faults: ConfigError['faults'][number][] = [];
+  const rows: PlanRow[] = [];
+  for (const handler of handlers) {
+    const streams = handler.streams.flatMap((stream) =>
+      lanes !== null && handler.kind !== 'subscriber' ? [stream, laneOf(stream, lanes.suffix)] : [stream],
+    );
+    try {
+      rows.push({ handler, streams, settings: resolveSubscription(layers, handler) });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      faults.push(...error.faults);
+    }
+  }
+  if (faults.length > 0) throw new ConfigError(faults);
+  return rows;
+}
+
+function relays(
+  config: Config,
+  providers: Providers,
+  loopOptions: LoopOptionsFor,
+  deps: WorkerDeps,
+): readonly Service[] {
+  const { outbox } = config;
+  const { id: owner, clock, random, emit } = deps;
+  if (outbox === null) return [];
+  const broker = providers.broker(outbox.broker);
+  const shared = { broker, target: null, owner, clock, random, emit, loopOptions };
+  return outboxesOf(providers).map(({ store, rest }) => createShards(outbox, { ...shared, store, rest }));
+}
+
+function subscriptionFor(
+  { handler, streams, settings }: PlanRow,
+  config: Config,
+  providers: Providers,
+  loopOptions: LoopOptionsFor,
+  deps: WorkerDeps,
+  { hard }: Shutdown,
+): Service {
+  const { id, clock, random, emit, handlerLog } = deps;
+  const { name, group } = handler;
+  const broker = providers.broker(handler.broker);
+  const open = createOpen(handler, {
+    domain: config.domain.normalized,
+    config: config.custom,
+    unitsOfWork: providers.database(handler.database).unitsOfWork,
+    log: ({ handler: subscription, ...facts }) => handlerLog({ subscription, ...facts }),
+    deadlines: createDeadlines(settings.handlerTimeoutMs, { clock, hard }),
+  });
+  return createSubscription(settings, {
+    name,
+    stream: handler.streams.join(', '),
+    join: () => broker.consume({ streams, group, consumer: `${name}-${id}` }),
+    open,
+    clock,
+    random,
+    emit,
+    loopOptions,
+  });
+}
+
+function watchedBy(config: Config, plan: readonly PlanRow[], providers: Providers): Watched {
+  const { outbox } = config;
+  return {
+    databases: [...providers.databases].map(([name, { ping }]) => ({ name, ping })),
+    brokers: [...providers.brokers.values()],
+    outboxes:
+      outbox === null ? [] : outboxesOf(providers).map(({ store }) => ({ store, broker: outbox.broker, target: null })),
+    subscriptions: plan.map(({ handler, streams }) => ({
+      handler: handler.name,
+      group: handler.group,
+      streams,
+      broker: providers.broker(handler.broker),
+    })),
+  };
+}
+
+const outboxesOf = ({ databases }: Providers) =>
+  [...databases.values()].flatMap(({ outbox: store, rest }) => (store === null ? [] : [{ store, rest }]));
+
+/** Asks everything that is needed until it answers; what is misconfigured is not waited for. */
+async function reachAll(config: Config, providers: Providers, clock: Clock, stop: AbortSignal): Promise<void> {
+  const until = clock.monotonic() + config.server.startupTimeoutMs;
+  const needs = [
+    ...[...providers.databases.values()].map(({ check }) => check),
+    ...[...providers.brokers.values()].map((broker) => () => broker.ping()),
+  ];
+  await Promise.all(needs.map((need) => reach(need, until, clock, stop)));
+}
+
+async function reach(need: () => Promise<void>, until: Millis, clock: Clock, stop: AbortSignal): Promise<void> {
+  for (let restMs = 100; ; restMs = Math.min(2_000, restMs * 2)) {
+    try {
+      return await need();
+    } catch (error) {
+      if (!(error instanceof UnavailableError) || stop.aborted || clock.monotonic() + restMs > until) throw error;
+    }
+    await clock.sleep(restMs, stop);
+  }
+}
+
+/** Runs services side by side. One that breaks stops the others, which still drain. */
+async function runAll(services: readonly Service[], shutdown: Shutdown, emit: Emit): Promise<void> {
+  const broken = new AbortController();
+  const soft = AbortSignal.any([shutdown.soft, broken.signal]);
+  const run = async (service: Service) => {
+    try {
+      await service.run({ soft, hard: shutdown.hard });
+    } catch (thrown) {
+      const err = toError(thrown);
+      emit({ event: 'service.failed', service: service.name, err });
+      broken.abort(err);
+    }
+  };
+  await Promise.all(services.map(run));
+  if (broken.signal.aborted) throw broken.signal.reason;
+}
