@@ -122,6 +122,31 @@ describe('A Redis broker through outages', () => {
     await broker.close();
   });
 
+  it('waits for a server that is still loading, and says so', async () => {
+    // Slow to load, and answering meanwhile.
+    const args = ['--key-load-delay', '3000', '--loading-process-events-interval-bytes', '1024'];
+    const loading = await startRedis({ appendonly: true, args });
+    await loading.cli('DEBUG', 'POPULATE', 200, 'key', 100);
+    await loading.cli('BGREWRITEAOF');
+    while (/rewrite_in_progress:1/.test(String(await loading.cli('INFO', 'persistence')))) await loading.cli('PING');
+    const { broker } = redisBrokerAt(loading.url, { ...quick, commandTimeoutMs: 5_000 });
+    await broker.publish([entry('kept', 'x')]);
+    await loading.kill();
+    const restarting = loading.restart();
+    const codes = new Set<string>();
+    for (let length = 0; length === 0; ) {
+      length = await broker.length('kept').catch((error) => {
+        assert.ok(error instanceof UnavailableError);
+        codes.add(error.code);
+        return 0;
+      });
+    }
+    await restarting;
+    assert.ok(codes.has('redis_loading'), [...codes].join());
+    await broker.close();
+    await loading.stop();
+  });
+
   it('survives that all its connections are killed, over and over', async () => {
     const { broker } = redisBrokerAt(redis.url);
     const consumer = await broker.consume({ streams: ['cut'], group: 'g', consumer: 'c' });
