@@ -31,10 +31,13 @@ const table: readonly (readonly [prefix: string, verdict: Verdict])[] = [
 /** Codes of Node and of the driver that say nothing but: no connection. */
 const unreachable =
   /^(E(CONN(REFUSED|RESET|ABORTED)|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN|HOST(UNREACH|DOWN)|NET(UNREACH|DOWN)|NOENT|ACCES)|CONNECT_TIMEOUT|CONNECTION_(CLOSED|DESTROYED|ENDED)|ERR_STREAM_\w+|ERR_SOCKET_\w+)$/;
+/** The server's last words on a connection; its end follows, but a moment later. */
+const farewell = /^(57P0|08)/;
 const tls = /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|EPROTO|HOSTNAME_MISMATCH|INVALID_CA)/;
 
-/** Whether `error` only says that there was no connection, or that it ended. */
-export const isConnectionLoss = (error: unknown): boolean => unreachable.test(codeOf(error));
+/** Whether `error` only says that there was no connection, or that it ended: as the driver says it, or the server. */
+export const isConnectionLoss = (error: unknown): boolean =>
+  unreachable.test(codeOf(error)) || farewell.test(codeOf(error));
 
 /**
  * The error to throw for one of the driver's, with it as the cause. Its text holds the code alone: a driver's message

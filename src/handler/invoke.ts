@@ -1,3 +1,4 @@
+import type { MisconfiguredError } from '../runtime/errors.ts';
 import { UnavailableError } from '../runtime/errors.ts';
 import { toError } from '../runtime/failure.ts';
 import type { Call, ContextDeps, Scope } from './context.ts';
@@ -17,8 +18,11 @@ export type Outcome =
     }
   /** The handler's fault, or the message's: an attempt is counted. */
   | { readonly kind: 'failed'; readonly error: Error }
-  /** Nobody's fault: something that it needs was away, the message was lost to another consumer, or the daemon stops. */
-  | { readonly kind: 'unavailable'; readonly error: UnavailableError };
+  /**
+   * Nobody's fault: something that it needs was away or is not set up, the message was lost to another consumer, or the
+   * daemon stops. No attempt is counted.
+   */
+  | { readonly kind: 'unavailable'; readonly error: UnavailableError | MisconfiguredError };
 
 export interface InvokeDeps extends ContextDeps {
   readonly deadlines: Deadlines;
@@ -83,7 +87,6 @@ async function commit({ work }: Scope): Promise<'ok' | 'duplicate'> {
 async function undo({ work }: Scope, error: Error): Promise<Outcome> {
   await work?.rollback();
   if (work?.state === 'duplicate') return { kind: 'done', effect: 'duplicate', value: undefined };
-  if (error instanceof UnavailableError) return { kind: 'unavailable', error };
-  if (work?.lost) return { kind: 'unavailable', error: work.lost };
-  return { kind: 'failed', error };
+  const outage = error instanceof UnavailableError ? error : (work?.outageBehind(error) ?? null);
+  return outage === null ? { kind: 'failed', error } : { kind: 'unavailable', error: outage };
 }

@@ -1,5 +1,5 @@
 import type { DomainConfig } from '../config/config.ts';
-import { categoryOf, commandCategory, isStreamName } from '../message/stream-name.ts';
+import { categoryOf, commandCategory, isCategory, isStreamName } from '../message/stream-name.ts';
 import type { HandlerDefinition, HandlerFunction, HandlerKind, HandlerOptions } from './handler.ts';
 import { handlerMark } from './handler.ts';
 
@@ -81,10 +81,7 @@ const isGroup = (group: string): boolean => isStreamName(group) && !group.includ
 const faultOfStream = (stream: string): readonly string[] =>
   isStreamName(stream) ? [] : [`the stream ${JSON.stringify(stream)} must be 1–255 characters without { } and spaces`];
 
-/** `order` or `bookshelf::order`: a stream's name is its category, `-` and an id, so a category has no `-`. */
-function faultOfCategory(source: string): readonly string[] {
-  const [first = '', second, ...more] = source.split('::');
-  const parts = second === undefined ? [first] : [first, second];
-  const good = more.length === 0 && parts.every((part) => isStreamName(part) && !/[:-]/.test(part));
-  return good ? [] : [`the category ${JSON.stringify(source)} must be a name like 'order', without : - { } and spaces`];
-}
+const faultOfCategory = (source: string): readonly string[] =>
+  isCategory(source)
+    ? []
+    : [`the category ${JSON.stringify(source)} must be a name like 'order', without : - { } and spaces`];

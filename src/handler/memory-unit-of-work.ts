@@ -133,7 +133,6 @@ function begin(occasion: Occasion, { name, collections, inbox, onRaised }: Memor
     get state() {
       return state;
     },
-    lost: null,
     get sql(): never {
       throw new MisconfiguredError(
         'sql_needs_postgresql',
@@ -161,6 +160,7 @@ function begin(occasion: Occasion, { name, collections, inbox, onRaised }: Memor
     async rollback() {
       if (state !== 'duplicate') end('closed');
     },
+    outageBehind: () => null,
   };
 }
 

@@ -1,21 +1,11 @@
 import { isObject } from '../message/codec.ts';
+import type { NewMessage } from '../message/compose.ts';
 import type { JsonObject, TraceParent } from '../message/message.ts';
-import { categoryOf, isStreamName } from '../message/stream-name.ts';
+import { categoryOf, isCategory, isPartitionKey } from '../message/stream-name.ts';
 import { isMessageName } from '../message/type-name.ts';
 
 /** An event or a command as it goes into the outbox. Its payload is text, so later changes to the object do not show. */
-export interface Raised {
-  readonly kind: 'EVENT' | 'COMMAND';
-  /** `OrderPlaced`. */
-  readonly name: string;
-  /** With its domain: `bookshelf::order`; for commands without `:command`. */
-  readonly category: string;
-  /** The aggregate; null for a command that names none. */
-  readonly id: string | null;
-  readonly dataText: string;
-  /** As the SQL functions of the outbox take them: `version`, `priority`, `partition_key`, `correlation_id`, … */
-  readonly options: JsonObject;
-}
+export type Raised = NewMessage;
 
 /** What a message that is brought forth carries on from the message in hand. */
 export interface Lineage {
@@ -53,9 +43,10 @@ function raised(
   call: string,
 ): Raised {
   if (!isText(name) || !isMessageName(name)) throw new TypeError(`${call}: a message is named like OrderPlaced`);
-  if (!isText(category) || !isStreamName(category))
-    throw new TypeError(`${call}: category must be a name like 'order'`);
-  if (id !== undefined && !isText(id)) throw new TypeError(`${call}: id must be a text that is not empty`);
+  if (!isText(category) || !isCategory(category)) {
+    throw new TypeError(`${call}: category must be a name like 'order', without : - { } and spaces`);
+  }
+  if (id !== undefined && !isId(id)) throw new TypeError(`${call}: id must be a text of 1 to 512 characters`);
   if (!isObject(data)) throw new TypeError(`${call}: data must be an object`);
   return {
     kind,
@@ -80,16 +71,26 @@ interface Option {
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
-const isInstant = (value: unknown): boolean => isText(value) && !Number.isNaN(Date.parse(value));
+const isId = (value: unknown): value is string => isText(value) && value.length <= 512;
+const isWhole = (value: unknown, least: number, most: number): boolean =>
+  Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most;
+/** With its zone: without one, every database and process would take its own. */
+const isInstant = (value: unknown): boolean =>
+  isText(value) && /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:?\d\d)$/.test(value) && !Number.isNaN(Date.parse(value));
 
+/** The same rules as those of the SQL functions, so that a mistake is told where it is made, on every database. */
 const commonOptions: readonly (readonly [string, Option])[] = [
+  ['version', { key: 'version', what: 'a whole number from 1', holds: (value) => isWhole(value, 1, 999_999_999) }],
+  ['priority', { key: 'priority', what: 'a whole number', holds: (value) => isWhole(value, -(2 ** 31), 2 ** 31 - 1) }],
   [
-    'version',
-    { key: 'version', what: 'a whole number from 1', holds: (v) => Number.isSafeInteger(v) && Number(v) > 0 },
+    'partitionKey',
+    {
+      key: 'partition_key',
+      what: 'at most 255 characters without : { }, and no reserved word',
+      holds: (value) => isText(value) && isPartitionKey(value, 'backfill'),
+    },
   ],
-  ['priority', { key: 'priority', what: 'a whole number', holds: Number.isSafeInteger }],
-  ['partitionKey', { key: 'partition_key', what: 'a text that is not empty', holds: isText }],
-  ['deliverAt', { key: 'deliver_at', what: 'a time in ISO-8601', holds: isInstant }],
+  ['deliverAt', { key: 'deliver_at', what: 'a time in ISO-8601 with its zone', holds: isInstant }],
   ['extensions', { key: 'extensions', what: 'an object', holds: isObject }],
 ];
 
@@ -101,7 +102,7 @@ const eventOptions: ReadonlyMap<string, Option> = new Map([
 const commandOptions: ReadonlyMap<string, Option> = new Map([
   ...commonOptions,
   ['idempotencyKey', { key: 'idempotency_key', what: 'a text that is not empty', holds: isText }],
-  ['deadline', { key: 'deadline', what: 'a time in ISO-8601', holds: isInstant }],
+  ['deadline', { key: 'deadline', what: 'a time in ISO-8601 with its zone', holds: isInstant }],
 ]);
 
 function checked(options: JsonObject, known: ReadonlyMap<string, Option>, call: string): JsonObject {

@@ -14,13 +14,10 @@ export interface Occasion {
 }
 
 /**
- * How it stands:
- *
- *   untouched ──first use──▶ open ──commit──▶ closed        duplicate: its inbox row was there already
- *                             │──────────────▶ duplicate    lost: the database went away in between
- *                             └──────────────▶ lost
+ * untouched ──first use──▶ open ──commit, rollback──▶ closed
+ *     └──────────────────────┴──▶ duplicate, once it is known that the message was handled before
  */
-export type UnitOfWorkState = 'untouched' | 'open' | 'duplicate' | 'lost' | 'closed';
+export type UnitOfWorkState = 'untouched' | 'open' | 'duplicate' | 'closed';
 
 /** What became of it: written, skipped because another try had written it, or nothing to write. */
 export type Committed = 'committed' | 'duplicate' | 'untouched';
@@ -32,19 +29,22 @@ export type Committed = 'committed' | 'duplicate' | 'untouched';
  */
 export interface UnitOfWork {
   readonly state: UnitOfWorkState;
-  /** What the database was lost with, or null: then nothing that came of it says anything about the handler. */
-  readonly lost: UnavailableError | null;
   readonly sql: TransactionSql;
   store(collection: string): Collection;
   /** Written to the outbox with the commit, in the order of the calls. */
   add(raised: Raised): void;
   /**
-   * Throws UnavailableError when the database is lost; then it is unknown whether the commit took place, and the inbox
-   * tells the next try. Throws the database's own error when it refuses the commit.
+   * Throws UnavailableError when the database is lost; where it is unknown then whether the commit took place, the inbox
+   * tells the next try. Throws an error of the handler's making when PostgreSQL refuses what it did.
    */
   commit(): Promise<Committed>;
   /** Undoes everything and cuts short what still runs. Never rejects; may be called at any time and again. */
   rollback(): Promise<void>;
+  /**
+   * The trouble of the database that `error`, which the handler failed with, comes from or was overtaken by: it was
+   * lost, or cannot do domaind's own part. Null where the error is the handler's own.
+   */
+  outageBehind(error: unknown): UnavailableError | MisconfiguredError | null;
 }
 
 /** Opens units of work on one database. Costs nothing until they are used. */

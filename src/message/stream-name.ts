@@ -68,3 +68,10 @@ export const isPartitionKey = (key: string, backfillSuffix: string): boolean =>
 /** Whether `name` may be a category or an external stream: printable, no braces, at most 255 characters. */
 export const isStreamName = (name: string): boolean =>
   name.length >= 1 && name.length <= 255 && !/[\p{Cc}{}\s]/u.test(name);
+
+/**
+ * Whether `name` may be a category, with or without its domain: `order`, `bookshelf::order`. There is no `-` in it,
+ * because a stream is named by its category, `-` and an id.
+ */
+export const isCategory = (name: string): boolean =>
+  /^(?:[^-:{}\s\p{Cc}]{1,128}::)?[^-:{}\s\p{Cc}]{1,128}$/u.test(name);

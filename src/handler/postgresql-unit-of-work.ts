@@ -1,0 +1,162 @@
+import type { Database } from '../connection/database.ts';
+import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
+import { ConcurrencyError, MisconfiguredError, UnavailableError } from '../runtime/errors.ts';
+import { checkCollectionName } from './document.ts';
+import { postgresqlCollection } from './postgresql-documents.ts';
+import type { Raised } from './raised.ts';
+import type { Occasion, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
+import { ClosedError, DuplicateError, inboxKey, noOutbox } from './unit-of-work.ts';
+
+export interface PostgresqlUnitsOfWorkConfig {
+  /** Whether handlers may raise: the database has an outbox that is relayed. */
+  readonly outbox: boolean;
+}
+
+/**
+ * Units of work in transactions of PostgreSQL. The inbox row is written right after BEGIN: its unique index makes a second
+ * try that runs at the same time wait for the end of the first, and then find that there is nothing more to do.
+ */
+export function createPostgresqlUnitsOfWork(database: Database, config: PostgresqlUnitsOfWorkConfig): UnitsOfWork {
+  return { database: database.name, begin: (occasion) => begin(occasion, database, config) };
+}
+
+function begin(occasion: Occasion, database: Database, { outbox }: PostgresqlUnitsOfWorkConfig): UnitOfWork {
+  const { name, schema } = database;
+  const raised: Raised[] = [];
+  const held = new Set<string>();
+  let duplicate = false;
+  let closed = false;
+  let trouble: MisconfiguredError | null = null;
+
+  const transaction = database.transaction(async (sql) => {
+    const fresh = await ours(
+      sql`
+        insert into ${sql(schema)}.inbox (message_id, handler) values (${inboxKey(occasion)}, ${occasion.handler})
+        on conflict do nothing returning true`,
+    );
+    duplicate = fresh.length === 0;
+    if (duplicate) throw new DuplicateError();
+  });
+
+  /** A statement of domaind's own: what it fails with is the database's, not the handler's. */
+  async function ours<T>(statement: PromiseLike<T>): Promise<T> {
+    try {
+      return await statement;
+    } catch (error) {
+      const translated = translate(error, name);
+      if (translated instanceof MisconfiguredError) trouble ??= translated;
+      throw translated;
+    }
+  }
+
+  function open(): void {
+    if (duplicate) throw new DuplicateError();
+    if (closed) throw new ClosedError();
+  }
+
+  /** All of them in one statement, in their order. */
+  async function writeRaised(): Promise<void> {
+    const { sql } = transaction;
+    const q = sql(schema);
+    await ours(sql`
+      select case message.kind
+        when 'EVENT' then ${q}.outbox_raise_event(message.name, message.category, message.id, message.data, message.options)
+        else ${q}.outbox_process_command(message.name, message.category, message.data, message.options)
+      end
+      from rows from (
+        json_to_recordset(${toJson(raised)}::text::json)
+          as (kind text, name text, category text, id text, data json, options jsonb)
+      ) with ordinality as message (kind, name, category, id, data, options, place)
+      order by message.place`);
+  }
+
+  async function commit(): Promise<'committed' | 'duplicate' | 'untouched'> {
+    if (duplicate) return 'duplicate';
+    if (closed) throw new ClosedError();
+    closed = true;
+    if (raised.length > 0) await writeRaised();
+    if (transaction.state === 'unopened') return 'untouched';
+    await transaction.commit();
+    return 'committed';
+  }
+
+  return {
+    get state(): UnitOfWorkState {
+      if (duplicate) return 'duplicate';
+      if (closed) return 'closed';
+      return transaction.state === 'unopened' && raised.length === 0 ? 'untouched' : 'open';
+    },
+    get sql() {
+      open();
+      return transaction.sql;
+    },
+    store(collection) {
+      checkCollectionName(collection);
+      return postgresqlCollection(collection, { sql: transaction.sql, schema, held, open, ours });
+    },
+    add(message) {
+      open();
+      if (!outbox) throw noOutbox(name);
+      raised.push(message);
+    },
+    async commit() {
+      try {
+        return await commit();
+      } catch (error) {
+        await transaction.rollback();
+        // Known only now, where the raising of messages was the first thing to do.
+        if (duplicate) return 'duplicate';
+        throw error;
+      }
+    },
+    async rollback() {
+      closed = true;
+      await transaction.rollback();
+    },
+    outageBehind(error) {
+      if (transaction.outage instanceof UnavailableError) return transaction.outage;
+      return trouble ?? outageIn(error, name);
+    },
+  };
+}
+
+/** As an array of JSON, the payloads in their own words. */
+function toJson(raised: readonly Raised[]): string {
+  const texts = raised.map(({ kind, name, category, id, dataText, options }) => {
+    const all = kind === 'COMMAND' && id !== null ? { ...options, id } : options;
+    return `{"data":${dataText},${JSON.stringify({ kind, name, category, id, options: all }).slice(1)}`;
+  });
+  return `[${texts.join(',')}]`;
+}
+
+/** What an error of one of domaind's own statements means to a handler. */
+function translate(error: unknown, database: string): Error {
+  const code = codeOf(error);
+  // The SQL functions say themselves what they were given, and hold no value in it.
+  if (code === '22023' && error instanceof Error) return new TypeError(error.message, { cause: error });
+  if (code === '40P01') {
+    const mend = 'read the documents in one order in all handlers';
+    return new ConcurrencyError(`two handlers waited for each other's documents: ${mend}`, { cause: error });
+  }
+  return toDatabaseError(error, database);
+}
+
+/**
+ * The outage that a statement of the handler's own has met, perhaps as the cause of an error that the handler made of
+ * it. What PostgreSQL says about the statement itself, conflicts and cancellations included, is the handler's to see to.
+ */
+function outageIn(error: unknown, database: string): UnavailableError | null {
+  let at = error;
+  for (let depth = 0; at instanceof Error && depth < 8; depth += 1) {
+    if (at.name === 'PostgresError' && /^(08|25006|53|57P0|58)/.test(codeOf(at))) {
+      const outage = toDatabaseError(at, database);
+      return outage instanceof UnavailableError ? outage : null;
+    }
+    at = at.cause;
+  }
+  return null;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
