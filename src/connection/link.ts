@@ -1,7 +1,7 @@
 import { connect as connectSocket } from 'node:net';
 import type { Sql } from 'postgres';
 import type { Clock, Millis } from '../runtime/clock.ts';
-import { UnavailableError } from '../runtime/errors.ts';
+import { MisconfiguredError, UnavailableError } from '../runtime/errors.ts';
 import { isConnectionLoss } from './errors-of-postgresql.ts';
 import type { Pooled } from './pool.ts';
 import { within } from './within.ts';
@@ -27,6 +27,8 @@ export interface Target {
 
 export interface LinkOptions {
   readonly target: Target;
+  /** Whether a server without TLS will not do. */
+  readonly needsTls: boolean;
   readonly connectTimeoutMs: Millis;
   /** Replaced when it is older than this: name servers and load balancers change their minds. */
   readonly maxAgeMs: Millis;
@@ -54,7 +56,7 @@ export interface LinkDeps {
  * gets one socket, which is ours to destroy, and is thrown away with it.
  */
 export async function openLink(options: LinkOptions, deps: LinkDeps): Promise<Link> {
-  const { target, connectTimeoutMs, maxAgeMs, acceptsStandby } = options;
+  const { target, needsTls, connectTimeoutMs, maxAgeMs, acceptsStandby } = options;
   const { client, clock, onLost } = deps;
   const openedAt = clock.monotonic();
   const socket = Object.assign(
@@ -64,6 +66,9 @@ export async function openLink(options: LinkOptions, deps: LinkDeps): Promise<Li
   );
   // The driver listens too, but only once it has the socket, and no longer when it has ended.
   socket.on('error', () => undefined);
+  let withoutTls = false;
+  // The answer to SSLRequest; the driver shakes hands all the same, and is hung up on.
+  if (needsTls) socket.once('data', (answer) => void (withoutTls = answer.toString('latin1', 0, 1) === 'N'));
   let taken = false;
   let lost: Error | null = null;
   let ending = false;
@@ -127,6 +132,7 @@ export async function openLink(options: LinkOptions, deps: LinkDeps): Promise<Li
     };
   } catch (error) {
     destroy();
+    if (withoutTls) throw new MisconfiguredError('database_tls', `${target.host} has no TLS, which sslmode asks for`);
     throw error;
   }
 }

@@ -68,7 +68,8 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
   /** A client that shares with `maker` all it knows of types, and has one socket, given to it. */
   function client(target: Target, hooks: ClientHooks): Sql {
     const known = Object.keys(maker.options.serializers).length > builtIn;
-    const ssl = target.host.startsWith('/') ? false : maker.options.ssl;
+    // An IP address is no server name to the driver, and its certificate would go unchecked.
+    const ssl = typeof tls === 'object' ? { ...tls, host: target.host } : tls;
     const own = { host: [target.host], port: [target.port], ssl, fetch_types: !known, no_subscribe: true, ...hooks };
     // Options that were read once are taken as they are (postgres 3.4.9: parseOptions), with these in their place.
     return postgres({ ...maker.options, ...own } as unknown as postgres.Options<Record<string, never>>);
@@ -80,7 +81,8 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
     let failure: unknown = null;
     for (const target of hosts) {
       try {
-        const options = { target, connectTimeoutMs, maxAgeMs, acceptsStandby: hosts.length === 1 };
+        const needsTls = tls !== false && tls !== 'prefer';
+        const options = { target, needsTls, connectTimeoutMs, maxAgeMs, acceptsStandby: hosts.length === 1 };
         const link = await openLink(options, { client, clock, onLost: lost });
         for (const old of links) if (old.lost() !== null) links.delete(old);
         links.add(link);

@@ -1,0 +1,70 @@
+import { tables } from './001-tables.ts';
+import type { FunctionNames } from './functions.ts';
+import { functions } from './functions.ts';
+
+export interface Migration {
+  readonly version: number;
+  readonly name: string;
+  /** `q` is the schema, quoted. */
+  readonly sql: (q: string) => string;
+}
+
+/** In order, and never changed once released: a database runs those above its version. */
+export const migrations: readonly Migration[] = [{ version: 1, name: 'tables', sql: tables }];
+
+export const currentVersion = migrations.length;
+
+/** The tables; one of these that we have not made is somebody else's. */
+export const tableNames = ['outbox', 'inbox', 'document', 'lease'] as const;
+
+export const functionNames = ['outbox_check_options', 'outbox_raise_event', 'outbox_process_command'] as const;
+
+/** A number of one's own for `pg_advisory_xact_lock`: two set-ups of one schema never run at once. */
+export const lockOf = (schema: string): string =>
+  `select pg_advisory_xact_lock(hashtextextended('domaind setup of ${schema}', 0))`;
+
+export const settingTable = (q: string): string =>
+  `create table if not exists ${q}.outbox_setting (name text primary key, value jsonb not null)`;
+
+/** What is kept in `outbox_setting`: one row each. */
+export interface Settings {
+  readonly version: number;
+  /** The domain's normalised name. */
+  readonly domain: string;
+  readonly camel: string;
+  readonly shards: number;
+  readonly external_brokers: readonly string[];
+}
+
+export const setSetting = (q: string, name: keyof Settings, value: Settings[keyof Settings]): string =>
+  `insert into ${q}.outbox_setting (name, value) values ('${name}', ${literal(JSON.stringify(value))})
+on conflict (name) do update set value = excluded.value`;
+
+export interface ScriptOptions {
+  readonly schema: string;
+  readonly settings: Settings;
+  /** The version that the database has; 0 for none. */
+  readonly from: number;
+}
+
+/** Everything that `domaind db setup` would run, for those who run it themselves with psql. */
+export function setupScript({ schema, settings, from }: ScriptOptions): string {
+  const q = quoted(schema);
+  const names: FunctionNames = { q, normalized: settings.domain, camel: settings.camel };
+  const parts = [
+    'begin',
+    lockOf(schema),
+    ...(from === 0 && schema !== 'public' ? [`create schema if not exists ${q}`] : []),
+    ...(from === 0 ? [settingTable(q)] : []),
+    ...migrations.filter(({ version }) => version > from).map(({ sql }) => sql(q).trim().replace(/;$/, '')),
+    ...functions(names).map((text) => text.trim()),
+    ...Object.entries(settings).map(([name, value]) => setSetting(q, name as keyof Settings, value)),
+    'commit',
+  ];
+  return `${parts.join(';\n\n')};\n`;
+}
+
+/** Of a schema that openDatabase or the configuration has checked: letters, digits, _ and $. */
+export const quoted = (schema: string): string => `"${schema}"`;
+
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
