@@ -2,7 +2,7 @@ import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { commands } from './cli/commands.ts';
 import type { Io } from './cli/io.ts';
-import { ConfigError, DomaindError, UnavailableError, UsageError } from './runtime/errors.ts';
+import { ConfigError, DomaindError, MisconfiguredError, UnavailableError, UsageError } from './runtime/errors.ts';
 import { toError } from './runtime/failure.ts';
 import type { Shutdown } from './runtime/service.ts';
 
@@ -53,10 +53,14 @@ function explain(error: Error, debug: boolean, io: Io): number {
   } else io.err(`domaind: ${error.message}`);
   if (debug || !known) io.err(error.stack ?? '');
   if (error instanceof UsageError) return exit.usage;
-  if (error instanceof ConfigError) return exit.configuration;
-  if (error instanceof UnavailableError) return exit.unreachable;
+  if (error instanceof UnavailableError || inUse.has(codeOf(error))) return exit.unreachable;
+  if (error instanceof ConfigError || error instanceof MisconfiguredError) return exit.configuration;
   return known ? exit.failed : exit.internal;
 }
+
+/** What a port that cannot be listened on is refused with: somebody else may let go of it. */
+const inUse: ReadonlySet<string | null> = new Set(['port_in_use', 'port_not_permitted', 'address_not_available']);
+const codeOf = (error: Error): string | null => (error instanceof DomaindError ? error.code : null);
 
 const never: Shutdown = { soft: new AbortController().signal, hard: new AbortController().signal };
 

@@ -1,4 +1,4 @@
-import { normalize } from './config/normalize.ts';
+import { configFromTable } from './config/from-table.ts';
 import type { Table } from './config/tree.ts';
 import { isHandlerDefinition } from './handler/define.ts';
 import type { MessageName, Payloads, ProcessOptions, RaiseOptions } from './handler/handler.ts';
@@ -77,7 +77,7 @@ const lineage = { correlationId: 'test', causationId: 'test', traceparent: null 
 export async function testDomain(options: TestDomainOptions): Promise<TestDomain> {
   const { name = 'test', settings = {}, startAt } = options;
   const clock = createManualClock(startAt?.getTime() ?? newYear);
-  const config = normalize({ ...embedded, ...settings, name } as Table, '/domain.toml', null);
+  const config = configFromTable({ ...embedded, ...settings, name } as Table, '/domain.toml');
   const facts: TelemetryEvent[] = [];
   const messages: TestMessage[] = [];
   const databases: MemoryDatabase[] = [];

@@ -35,12 +35,14 @@ example: domaind dev`,
 
 /** The configuration with everything in memory, and messages taken on loopback. */
 function embedded(config: Config): Config {
-  const { databases, brokers, server } = config;
+  const { databases, brokers, logging, server } = config;
   return {
     ...config,
     databases: new Map([...databases.keys()].map((name) => [name, { provider: 'memory', name }])),
     brokers: new Map([...brokers.keys()].map((name) => [name, { provider: 'inline', name }])),
     eventStore: { provider: 'memory' },
+    // Every message on its way, unless the file asks for less.
+    logging: { ...logging, level: logging.level === 'info' ? 'debug' : logging.level },
     server: { ...server, ingress: { ...server.ingress, enabled: true, host: '127.0.0.1', token: null } },
   };
 }

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
+import { unmatchedSubscriptions } from '../config/resolve.ts';
 import { loadHandlers } from '../handler/load-handlers.ts';
 import { openProviders } from '../providers.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
@@ -61,6 +63,8 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
   const joined = countJoined();
   const emit: Emit = createEmit([log.emit, metrics.emit, followEvents(state, clock), joined.emit]);
   const fault = followFaults(emit);
+  // A handler may end the process: what was said until then is not lost.
+  process.once('exit', () => log.flushSync());
   const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock });
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
   const providers = openProviders(config, { clock, random: systemRandom, emit });
@@ -75,7 +79,11 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
   const servers: HttpServer[] = [];
   try {
     emit({ event: 'daemon.started', domain: config.domain.name, version, pid: process.pid });
-    for (const warning of [...warnings, ...ofHandlers]) emit({ event: 'config.warned', warning });
+    const unmatched = unmatchedSubscriptions(
+      config.server.subscriptions,
+      handlers.flatMap(({ name, aliases }) => [name, ...aliases]),
+    );
+    for (const warning of [...warnings, ...ofHandlers, ...unmatched]) emit({ event: 'config.warned', warning });
     if (config.withoutEffect.length > 0) emit({ event: 'config.key_without_effect', keys: config.withoutEffect });
     if (health.enabled) servers.push(createHealthServer(health, { state, metrics, version, clock, emit }));
     const ports = await startAll(servers);
@@ -92,6 +100,8 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     const idle = new AbortController();
     const soft = AbortSignal.any([shutdown.soft, idle.signal, fault.signal]);
     const hard = new AbortController();
+    // Every loop of every subscription listens: more than the ten that Node takes for a leak.
+    setMaxListeners(0, soft, hard.signal);
     soft.addEventListener('abort', () => {
       emit({ event: 'daemon.draining', reason: reasonOf(soft), grace_ms: drainTimeoutMs });
       const cut = AbortSignal.any([shutdown.hard, AbortSignal.timeout(drainTimeoutMs)]);

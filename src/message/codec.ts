@@ -1,4 +1,5 @@
 import { DecodeError } from '../runtime/errors.ts';
+import { jsonFault } from './json-fault.ts';
 import type { Json, JsonObject, Message, Metadata } from './message.ts';
 import { categoryOfStream } from './stream-name.ts';
 import { parseTypeName } from './type-name.ts';
@@ -45,9 +46,11 @@ function parseObject(body: string): JsonObject {
   let parsed: Json;
   try {
     parsed = JSON.parse(body) as Json;
-  } catch (cause) {
-    const position = /position (\d+)/.exec(String(cause))?.[1];
-    throw new DecodeError('invalid_json', `the body is not JSON${position ? ` (at character ${position})` : ''}`);
+  } catch {
+    // Without the cause: its text quotes the body.
+    const fault = jsonFault(body);
+    const where = fault === null ? '' : ` (at character ${fault.offset})`;
+    throw new DecodeError('invalid_json', `the body is not JSON${where}`);
   }
   if (!isObject(parsed)) throw invalid('the body must be an object');
   return parsed;

@@ -29,6 +29,21 @@ export function createManualClock(start: Millis = 0): ManualClock {
         signal.addEventListener('abort', wake, { once: true });
         sleepers.push(sleeper);
       }),
+    after(ms, then) {
+      const sleeper = {
+        at: now + ms,
+        wake() {
+          drop();
+          then();
+        },
+      };
+      const drop = () => {
+        const index = sleepers.indexOf(sleeper);
+        if (index !== -1) sleepers.splice(index, 1);
+      };
+      sleepers.push(sleeper);
+      return drop;
+    },
     async advance(ms) {
       const until = now + ms;
       await settle();

@@ -10,21 +10,25 @@ export interface Wake {
 
 export function createWake(clock: Clock): Wake {
   let notified = false;
-  let resting: AbortController | null = null;
+  let end: (() => void) | null = null;
   return {
     notify() {
       notified = true;
-      resting?.abort();
+      end?.();
     },
     async rest(ms, signal) {
       if (!notified && ms > 0 && !signal.aborted) {
-        const cut = new AbortController();
-        resting = cut;
-        const end = () => cut.abort();
-        signal.addEventListener('abort', end, { once: true });
-        await clock.sleep(ms, cut.signal);
-        signal.removeEventListener('abort', end);
-        resting = null;
+        await new Promise<void>((resolve) => {
+          const stop = () => {
+            cancel();
+            signal.removeEventListener('abort', stop);
+            resolve();
+          };
+          const cancel = clock.after(ms, stop);
+          signal.addEventListener('abort', stop, { once: true });
+          end = stop;
+        });
+        end = null;
       }
       notified = false;
     },

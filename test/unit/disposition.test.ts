@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { RetryConfig } from '../../src/config/config.ts';
-import { CrashLoopError, DecodeError, NonRetryableError, RetryAfterError } from '../../src/runtime/errors.ts';
+import {
+  CrashLoopError,
+  DecodeError,
+  NonRetryableError,
+  RetryAfterError,
+  UnavailableError,
+} from '../../src/runtime/errors.ts';
 import { decide } from '../../src/subscription/disposition.ts';
 
 const retry: RetryConfig = {
@@ -34,7 +40,12 @@ describe('the fate of a delivery', () => {
     ['a RetryAfterError', failed(new RetryAfterError('later', 5_000)), 1, 'retry in 5000 ms'],
     ['a RetryAfterError that asks for nonsense', failed(new RetryAfterError('later', -1)), 1, 'retry in 100 ms'],
     ['a RetryAfterError on the last attempt', failed(new RetryAfterError('later', 5_000)), 3, 'dead_letter'],
-    ['a database away, on any attempt', { kind: 'unavailable', error: new Error() }, 3, 'postpone in 500 ms'],
+    [
+      'a database away, on any attempt',
+      { kind: 'unavailable', error: new UnavailableError('x', 'away') },
+      3,
+      'postpone in 500 ms',
+    ],
   ] as const;
   for (const [when, outcome, attempt, then] of cases) {
     it(`is for ${when}: ${then}`, () => assert.equal(fate(outcome, attempt), then));
