@@ -57,9 +57,10 @@ async function loadModule(file: string, settings: HandlerSettings, deps: Require
     handlers: { importTimeoutMs: timeoutMs },
   } = settings;
   const { clock, supportsTypeScript } = deps;
-  if (!(await supportsTypeScript(file)))
-    return refused({ code: 'needs_typescript', where: file, message: needsTypeScript });
   try {
+    if (!(await supportsTypeScript(file))) {
+      return refused({ code: 'needs_typescript', where: file, message: needsTypeScript });
+    }
     const { exports, listensTo } = await importModule(file, { timeoutMs, clock });
     const found = handlersIn(file, exports, settings);
     const listening = `${file} listens to ${listensTo.join(', ')} of the process, which domaind sees to itself`;
