@@ -29,7 +29,7 @@ export interface Database {
   /** Writes messages into the outbox in a transaction of their own; their ids, in order. */
   write(raised: readonly Raised[]): Promise<readonly string[]>;
   /** What the relay does between polls: cut short where this process knows of new rows. */
-  rest(ms: Millis, signal: AbortSignal): Promise<void>;
+  rest(shard: number, ms: Millis, signal: AbortSignal): Promise<void>;
   /** Whether it has what the daemon needs. Throws MisconfiguredError with the mend. */
   check(): Promise<void>;
   ping(): Promise<void>;
@@ -110,7 +110,7 @@ function openOne(config: DatabaseConfig, domain: Config, deps: ProvidersDeps): D
 }
 
 function openMemory(name: string, { domain, outbox: settings }: Config, deps: ProvidersDeps): Database {
-  const { clock, random, observer } = deps;
+  const { clock, random, emit, observer } = deps;
   const wake = createWake(clock);
   const outbox = createMemoryOutbox(
     {
@@ -118,10 +118,12 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
       domain,
       ordering: settings?.ordering ?? 'stream',
       maxMessageBytes: settings?.maxMessageBytes ?? Number.POSITIVE_INFINITY,
+      externalBrokers: settings?.externalBrokers ?? [],
     },
     {
       clock,
       random,
+      emit,
       onAdded(messages) {
         wake.notify();
         observer?.added(messages);
@@ -135,7 +137,7 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
     unitsOfWork: createMemoryUnitsOfWork(database),
     outbox: settings === null ? null : outbox,
     write: async (raised) => outbox.add(raised),
-    rest: wake.rest,
+    rest: (_shard, ms, signal) => wake.rest(ms, signal),
     check: async () => undefined,
     ping: async () => undefined,
     close: async () => undefined,
@@ -154,7 +156,7 @@ function openPostgresql(config: PostgresqlConfig, { outbox: settings }: Config, 
     unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null }),
     outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
     write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
-    rest: (ms, signal) => clock.sleep(ms, signal),
+    rest: (_shard, ms, signal) => clock.sleep(ms, signal),
     check: ping,
     ping,
     close: () => database.close(),

@@ -68,7 +68,11 @@ export async function openLink(options: LinkOptions, deps: LinkDeps): Promise<Li
   socket.on('error', () => undefined);
   let withoutTls = false;
   // The answer to SSLRequest; the driver shakes hands all the same, and is hung up on.
-  if (needsTls) socket.once('data', (answer) => void (withoutTls = answer.toString('latin1', 0, 1) === 'N'));
+  if (needsTls) {
+    socket.once('data', (answer) => {
+      withoutTls = answer.toString('latin1', 0, 1) === 'N';
+    });
+  }
   let taken = false;
   let lost: Error | null = null;
   let ending = false;

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import type { Millis } from '../runtime/clock.ts';
 import type { JsonObject, Kind, Metadata, TraceParent } from './message.ts';
 import { categoryOfStream, commandCategory, streamOf } from './stream-name.ts';
 import { formatTypeName } from './type-name.ts';
@@ -35,19 +37,24 @@ export interface ComposeFacts {
 }
 
 /**
- * The envelope of a new message (WIRE §2), every key present: the same as the SQL functions make. An event's id is
- * `<stream>-<aggregate version>.<n>`, with a version of 0 where none is told.
+ * The envelope of a new message, every key present: the same as the SQL functions make. An event's id is
+ * `<stream>-<aggregate version>.<n>`, with a version of 0 where none is told. A command's id is fresh, or, with an
+ * idempotency key, always the same: the inbox then lets it have its effect once.
  */
 export function compose(message: NewMessage, facts: ComposeFacts): Composed {
   const { kind, name, options } = message;
   const { normalized, camel, time, uuid, sequence } = facts;
   const isCommand = kind === 'COMMAND';
   const category = isCommand ? commandCategory(message.category) : message.category;
-  const stream = streamOf(category, message.id ?? uuid);
   const version = numberAt(options, 'version') ?? 1;
   const type = formatTypeName({ domain: camel, name, version });
-  const sequenceId = `${numberAt(options, 'aggregate_version') ?? 0}.${sequence}`;
-  const messageId = textAt(options, 'message_id') ?? (isCommand ? uuid : `${stream}-${sequenceId}`);
+  const n = numberAt(options, 'sequence') ?? sequence;
+  const sequenceId = `${numberAt(options, 'aggregate_version') ?? 0}.${n}`;
+  const key = textAt(options, 'idempotency_key');
+  const commandId = key === null ? uuid : idempotentId(category, name, key);
+  const given = textAt(options, 'message_id');
+  const stream = streamOf(category, message.id ?? given ?? commandId);
+  const messageId = given ?? (isCommand ? commandId : `${stream}-${sequenceId}`);
   const metadata: Metadata = {
     headers: {
       id: messageId,
@@ -56,7 +63,7 @@ export function compose(message: NewMessage, facts: ComposeFacts): Composed {
       stream,
       traceparent: traceparentAt(options),
       idempotency_key: textAt(options, 'idempotency_key'),
-      deadline: textAt(options, 'deadline'),
+      deadline: instantAt(options, 'deadline'),
     },
     envelope: { specversion: '1.0', checksum: null },
     domain: {
@@ -77,6 +84,29 @@ export function compose(message: NewMessage, facts: ComposeFacts): Composed {
   };
   return { messageId, stream, category, type, metadata };
 }
+
+/** What brokers other than the domain's own get of it. */
+export function externalMetadata({ headers, domain, extensions }: Metadata): JsonObject {
+  const { expected_version: _expected, asynchronous: _asynchronous, priority: _priority, ...told } = domain;
+  const all = { headers: { ...headers, traceparent: headers.traceparent && { ...headers.traceparent } }, domain: told };
+  const envelope = { specversion: '1.0' };
+  return Object.keys(extensions).length === 0 ? { ...all, envelope } : { ...all, envelope, extensions };
+}
+
+/** A UUID of version 8 made of what names the command: the same as `outbox_process_command` makes. */
+function idempotentId(category: string, name: string, key: string): string {
+  const hex = createHash('sha256').update(`${category}\n${name}\n${key}`).digest('hex');
+  const part = (from: number, to: number) => hex.slice(from, to);
+  return `${part(0, 8)}-${part(8, 12)}-8${part(13, 16)}-a${part(17, 20)}-${part(20, 32)}`;
+}
+
+const instantAt = (options: JsonObject, key: string): string | null => {
+  const value = textAt(options, key);
+  return value === null ? null : isoTime(Date.parse(value));
+};
+
+/** As the wire has times: microseconds, and `+00:00`. */
+export const isoTime = (at: Millis): string => new Date(at).toISOString().replace('Z', '000+00:00');
 
 const textAt = (options: JsonObject, key: string): string | null => {
   const value = options[key];

@@ -1,15 +1,18 @@
 import type { DomainConfig } from '../config/config.ts';
 import type { Composed, NewMessage } from '../message/compose.ts';
-import { compose } from '../message/compose.ts';
+import { compose, externalMetadata, isoTime } from '../message/compose.ts';
 import type { Clock, Millis, Random } from '../runtime/clock.ts';
 import type { Failure } from '../runtime/failure.ts';
+import type { Emit } from '../telemetry/event.ts';
 import { createMemoryLeases } from './memory-lease.ts';
 import type { Outbox, OutboxRow, OutboxStore } from './outbox.ts';
+import { tooLarge } from './too-large.ts';
 
 interface StoredRow {
   readonly id: number;
   readonly message: NewMessage;
   readonly composed: Composed;
+  readonly metadataText: string;
   readonly target: string | null;
   /** Monotonic, as all times here. */
   readonly createdAt: Millis;
@@ -32,19 +35,22 @@ export interface MemoryOutboxConfig {
   readonly ordering: 'stream' | 'none';
   readonly maxMessageBytes: number;
   readonly shards?: number;
+  /** Brokers that messages with `published` go to as well. */
+  readonly externalBrokers?: readonly string[];
 }
 
 export interface MemoryOutboxDeps {
   readonly clock: Clock;
   readonly random: Random;
+  readonly emit: Emit;
   /** Called with what was written. */
   readonly onAdded: (messages: readonly NewMessage[]) => void;
 }
 
 /** An outbox inside the process: rows are due, held back, refused and abandoned by the same rules as in PostgreSQL. */
 export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutboxDeps): MemoryOutbox {
-  const { database, domain, ordering, maxMessageBytes, shards = 1 } = config;
-  const { clock, random, onAdded } = deps;
+  const { database, domain, ordering, maxMessageBytes, shards = 1, externalBrokers = [] } = config;
+  const { clock, random, emit, onAdded } = deps;
   const leases = createMemoryLeases(clock);
   /** In the order of their ids. Published ones are let go of: there is nobody to publish them again for. */
   const rows = new Map<number, StoredRow>();
@@ -55,26 +61,29 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
     const composed = compose(message, {
       normalized: domain.normalized,
       camel: domain.camel,
-      time: new Date(clock.now()).toISOString().replace('Z', '000+00:00'),
+      time: isoTime(clock.now()),
       uuid: uuidVersion8(random),
-      sequence: String(Math.floor(clock.now()) * 1_000_000 + (lastId % 1_000_000)),
+      // Beyond what a number holds exactly.
+      sequence: String(BigInt(Math.floor(clock.now())) * 1_000_000n + BigInt(lastId % 1_000_000)),
     });
+    keep(message, composed, null, JSON.stringify(composed.metadata));
+    if (message.options['published'] === true) {
+      const metadataText = JSON.stringify(externalMetadata(composed.metadata));
+      for (const broker of externalBrokers) {
+        lastId += 1;
+        keep(message, composed, broker, metadataText);
+      }
+    }
+    return composed.messageId;
+  }
+
+  function keep(message: NewMessage, composed: Composed, target: string | null, metadataText: string): void {
     const { deliver_at: deliverAt } = message.options;
     const waitMs = typeof deliverAt === 'string' ? Math.max(0, Date.parse(deliverAt) - clock.now()) : 0;
-    rows.set(lastId, {
-      id: lastId,
-      message,
-      composed,
-      target: null,
-      createdAt: clock.monotonic(),
-      deliverAt: clock.monotonic() + waitMs,
-      status: 'pending',
-      refusals: 0,
-      retryAt: 0,
-      abandonedAt: 0,
-      lastError: null,
-    });
-    return composed.messageId;
+    const now = clock.monotonic();
+    const times = { createdAt: now, deliverAt: now + waitMs, retryAt: 0, abandonedAt: 0 };
+    const row = { id: lastId, message, composed, metadataText, target, ...times };
+    rows.set(lastId, { ...row, status: 'pending', refusals: 0, lastError: null });
   }
 
   const unpublished = (target: string | null) =>
@@ -86,13 +95,14 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
     return unpublished(target).filter((row) => {
       const { stream } = row.composed;
       if (bucketOf(stream) % count !== index || held.has(stream)) return false;
+      if (row.status === 'failed' && ordering === 'stream') held.add(stream);
       const due = row.deliverAt <= now && row.retryAt <= now;
-      if (row.status === 'failed' && !due && ordering === 'stream') held.add(stream);
       return due && !inFlight.has(String(row.id));
     });
   }
 
   function abandon(row: StoredRow, error: Failure): void {
+    row.refusals += 1;
     Object.assign(row, { status: 'abandoned', lastError: error, abandonedAt: clock.monotonic() });
   }
 
@@ -101,7 +111,12 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
       async read({ limit, inFlight }) {
         const due = dueRows(index, count, target, new Set(inFlight)).slice(0, limit);
         const [large, fit] = [due.filter(isTooLarge), due.filter((row) => !isTooLarge(row))];
-        for (const row of large) abandon(row, tooLarge);
+        for (const row of large) {
+          abandon(row, tooLarge(sizeOf(row), maxMessageBytes));
+          const { category: stream, messageId: message_id } = row.composed;
+          const about = { database, broker: target ?? 'default', stream, message_id, attempt: row.refusals };
+          emit({ event: 'outbox.row_abandoned', ...about, reason: 'too_large' });
+        }
         return fit.map((row) => toOutboxRow(row, clock.monotonic()));
       },
       async published(ids) {
@@ -112,15 +127,18 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
         for (const { id, failure, retryInMs } of refusals) {
           const row = rows.get(Number(id));
           if (row === undefined) continue;
+          if (retryInMs === null) {
+            abandon(row, failure);
+            continue;
+          }
           row.refusals += 1;
-          if (retryInMs === null) abandon(row, failure);
-          else Object.assign(row, { status: 'failed', retryAt: clock.monotonic() + retryInMs, lastError: failure });
+          Object.assign(row, { status: 'failed', retryAt: clock.monotonic() + retryInMs, lastError: failure });
         }
       },
     };
   }
 
-  const isTooLarge = ({ message }: StoredRow): boolean => Buffer.byteLength(message.dataText) > maxMessageBytes;
+  const isTooLarge = (row: StoredRow): boolean => sizeOf(row) > maxMessageBytes;
 
   return {
     database,
@@ -153,21 +171,20 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
   };
 }
 
-const tooLarge: Failure = {
-  type: 'Refused',
-  code: 'too_large',
-  message: 'the message is larger than max_message_bytes',
-  stack: null,
-};
+const sizeOf = ({ message, metadataText }: StoredRow): number =>
+  Buffer.byteLength(message.dataText) + Buffer.byteLength(metadataText);
 
-const toOutboxRow = ({ id, message, composed, refusals, createdAt }: StoredRow, now: Millis): OutboxRow => ({
+const toOutboxRow = (
+  { id, message, composed, metadataText, refusals, createdAt }: StoredRow,
+  now: Millis,
+): OutboxRow => ({
   id: String(id),
   messageId: composed.messageId,
   stream: composed.stream,
   category: composed.category,
   kind: message.kind,
   dataText: message.dataText,
-  metadataText: JSON.stringify(composed.metadata),
+  metadataText,
   priority: composed.metadata.domain.priority,
   partitionKey: typeof message.options['partition_key'] === 'string' ? message.options['partition_key'] : null,
   attempt: refusals + 1,
