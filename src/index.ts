@@ -18,6 +18,7 @@ export type {
   Payloads,
   ProcessOptions,
   RaiseOptions,
+  Unchecked,
 } from './handler/handler.ts';
 export type { Json, JsonObject, Message, Metadata } from './message/message.ts';
 export { ConcurrencyError, NonRetryableError, RetryAfterError } from './runtime/errors.ts';

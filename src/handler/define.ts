@@ -1,4 +1,3 @@
-import type { Json } from '../message/message.ts';
 import type {
   HandlerContext,
   HandlerDefinition,
@@ -6,6 +5,7 @@ import type {
   HandlerKind,
   HandlerOptions,
   Handles,
+  Unchecked,
 } from './handler.ts';
 import { handlerMark } from './handler.ts';
 
@@ -52,7 +52,7 @@ export function projector(input: ProjectorInput): HandlerDefinition {
 }
 
 /** Takes in the messages of an external stream: the bridge from other systems into this domain. */
-export function subscriber<Payload = Json>(input: SubscriberInput<Payload>): HandlerDefinition {
+export function subscriber<Payload = Unchecked>(input: SubscriberInput<Payload>): HandlerDefinition {
   const { stream, broker = 'default', handle, ...options } = given(input);
   return define('subscriber', subscriber, [stream], broker, { $any: handle }, options);
 }

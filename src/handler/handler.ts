@@ -10,8 +10,15 @@ import type { Json, JsonObject, Message } from '../message/message.ts';
 // biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging
 export interface MessageTypes {}
 
-/** The payloads of the application, or plain JSON objects where it has declared none. */
-export type Payloads = [keyof MessageTypes] extends [never] ? { readonly [name: string]: JsonObject } : MessageTypes;
+/**
+ * What the application has declared no type for: JSON, taken to be what the handler takes it for. Checking it would ask
+ * of every handler to prove what its producer wrote; those who want it checked declare it.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: this is where the application's types begin, and it has given none
+export type Unchecked = any;
+
+/** The payloads of the application, unchecked where it has declared none. */
+export type Payloads = [keyof MessageTypes] extends [never] ? { readonly [name: string]: Unchecked } : MessageTypes;
 export type MessageName = Extract<keyof Payloads, string>;
 
 /** A line of the handler's log: the message, and facts beside it. Never pass payloads with personal data. */
@@ -24,15 +31,16 @@ export interface HandlerLog {
 
 /**
  * Documents by id, in the handler's transaction: a small store for handlers that need no tables of their own, the same
- * on `memory` and `postgresql` (ADR-2). A document that was read or written is locked until the transaction ends, so
+ * on `memory` and `postgresql` (ADR-3). A document that was read or written is locked until the transaction ends, so
  * that reading, changing and writing it back loses nothing.
  */
-export interface Collection {
-  get(id: string): Promise<JsonObject | null>;
-  put(id: string, value: JsonObject): Promise<void>;
+export interface Collection<Document = Unchecked> {
+  get(id: string): Promise<Document | null>;
+  /** An object, which is kept as its JSON. */
+  put(id: string, value: Document): Promise<void>;
   delete(id: string): Promise<void>;
   /** In the order of their ids. */
-  list(): Promise<readonly { readonly id: string; readonly value: JsonObject }[]>;
+  list(): Promise<readonly { readonly id: string; readonly value: Document }[]>;
 }
 
 export interface RaiseOptions<Data> {
@@ -81,7 +89,7 @@ export interface HandlerContext {
    */
   readonly sql: TransactionSql;
   /** Documents in the same transaction; on every database. */
-  store(collection: string): Collection;
+  store<Document = Unchecked>(collection: string): Collection<Document>;
   /** An event, written to the outbox in the same transaction. */
   raise<Name extends MessageName>(name: Name, options: RaiseOptions<Payloads[Name]>): void;
   /** A command, written to the outbox in the same transaction. */
@@ -94,7 +102,7 @@ export type Handle<Data> = (message: Message<Data>, ctx: HandlerContext) => unkn
 
 /** A function for each message name; `$any` for those that have none. */
 export type Handles = { readonly [Name in MessageName]?: Handle<Payloads[Name]> } & {
-  readonly $any?: Handle<JsonObject>;
+  readonly $any?: Handle<Unchecked>;
 };
 
 export interface HandlerOptions {

@@ -16,6 +16,8 @@ import type { JsonObject } from '../../src/message/message.ts';
 import { setupDatabase } from '../../src/outbox/schema/setup.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { MisconfiguredError, UnavailableError } from '../../src/runtime/errors.ts';
+import { bookshelfConformance } from '../conformance/bookshelf.conformance.ts';
+import type { UnitsOfWorkUnderTest } from '../conformance/units-of-work.conformance.ts';
 import { anEvent, anOccasion, unitsOfWorkConformance } from '../conformance/units-of-work.conformance.ts';
 import { aMessage } from '../support/messages.ts';
 import type { PostgresqlServer } from '../support/postgresql-server.ts';
@@ -72,22 +74,24 @@ async function cutAfterCommit(port: number): Promise<{ readonly port: number; cl
   return { port: address.port, close: () => void way.close() };
 }
 
-for (const schema of ['public', 'Orders']) {
-  unitsOfWorkConformance(`postgresql, in the schema ${schema}`, async () => {
-    const { database } = await setUp(schema);
-    return {
-      unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: true }),
-      withoutOutbox: createPostgresqlUnitsOfWork(database, { outbox: false }),
-      outbox: () =>
-        database.bounded(async (sql) => {
-          const rows = await sql<{ type: string; data: unknown }[]>`
-            select type, data from ${sql(schema)}.outbox order by id`;
-          return rows.map(({ type, data }) => ({ name: type.split('.')[1] ?? '', data }));
-        }),
-      close: () => database.close(),
-    };
-  });
+async function givenPostgresql(schema: string): Promise<UnitsOfWorkUnderTest> {
+  const { database } = await setUp(schema);
+  return {
+    unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: true }),
+    withoutOutbox: createPostgresqlUnitsOfWork(database, { outbox: false }),
+    outbox: () =>
+      database.bounded(async (sql) => {
+        const rows = await sql<{ type: string; data: unknown }[]>`
+          select type, data from ${sql(schema)}.outbox order by id`;
+        return rows.map(({ type, data }) => ({ name: type.split('.')[1] ?? '', data }));
+      }),
+    close: () => database.close(),
+  };
 }
+
+unitsOfWorkConformance('postgresql', () => givenPostgresql('public'));
+unitsOfWorkConformance('postgresql, in a schema of its own', () => givenPostgresql('Orders'));
+bookshelfConformance('postgresql', () => givenPostgresql('public'));
 
 describe('the transaction of a handler', () => {
   let url: string;

@@ -2,7 +2,7 @@
  * What the compiler must say about handlers, and what it must not: checked by `npm run check:types`, never run. Each
  * `@ts-expect-error` fails the check where the line below it compiles. Here the application has declared nothing.
  */
-import type { HandlerContext, JsonObject, Message } from 'domaind';
+import type { HandlerContext, Message, Unchecked } from 'domaind';
 import { commandHandler, eventHandler, NonRetryableError, projector, RetryAfterError, subscriber } from 'domaind';
 
 /** Fails to compile unless A and B are the same type. */
@@ -13,17 +13,19 @@ export const Orders = commandHandler({
   category: 'order',
   handles: {
     PlaceOrder: async (command, ctx) => {
-      yes<Same<typeof command, Message<JsonObject>>>();
+      yes<Same<typeof command, Message<Unchecked>>>();
       yes<Same<typeof ctx, HandlerContext>>();
-      const { order_id } = command.data;
-      // @ts-expect-error Anything may be in JSON, so nothing is taken for a text.
-      order_id?.toUpperCase();
+      yes<Same<typeof command.name, string>>();
+      const id: string = command.data.order_id;
       const [row] = await ctx.sql<{ count: number }[]>`select count(*)::int as count from orders`;
       yes<Same<typeof row, { count: number } | undefined>>();
       await ctx.sql.savepoint((sql) => sql`insert into orders ${sql({ id: 'a' })}`);
-      const order = await ctx.store('orders').get('a');
-      yes<Same<typeof order, JsonObject | null>>();
-      ctx.raise('OrderPlaced', { category: 'order', id: 'a', data: { lines: [1, { sku: 'b' }] } });
+      const order = await ctx.store<{ readonly total: number }>('orders').get(id);
+      yes<Same<typeof order, { readonly total: number } | null>>();
+      // @ts-expect-error A document has what was declared.
+      await ctx.store<{ readonly total: number }>('orders').put(id, {});
+      await ctx.store('orders').put(id, { anything: ['goes'] });
+      ctx.raise('OrderPlaced', { category: 'order', id: command.data.order_id, data: { lines: [1, { sku: 'b' }] } });
       ctx.process('ShipOrder', { order_id: 'a' }, { category: 'order' });
     },
     CancelOrder: () => {

@@ -3,9 +3,11 @@ import { describe, it } from 'node:test';
 import { createMemoryDatabase, createMemoryUnitsOfWork } from '../../src/handler/memory-unit-of-work.ts';
 import type { Raised } from '../../src/handler/raised.ts';
 import { MisconfiguredError } from '../../src/runtime/errors.ts';
+import { bookshelfConformance } from '../conformance/bookshelf.conformance.ts';
+import type { UnitsOfWorkUnderTest } from '../conformance/units-of-work.conformance.ts';
 import { anOccasion, unitsOfWorkConformance } from '../conformance/units-of-work.conformance.ts';
 
-unitsOfWorkConformance('memory', async () => {
+async function givenMemory(): Promise<UnitsOfWorkUnderTest> {
   const outbox: Raised[] = [];
   const database = createMemoryDatabase('default', (raised) => void outbox.push(...raised));
   return {
@@ -14,7 +16,10 @@ unitsOfWorkConformance('memory', async () => {
     outbox: async () => outbox.map(({ name, dataText }) => ({ name, data: JSON.parse(dataText) as unknown })),
     close: async () => undefined,
   };
-});
+}
+
+unitsOfWorkConformance('memory', givenMemory);
+bookshelfConformance('memory', givenMemory);
 
 describe('a database in memory', () => {
   it('has no SQL, and says what there is instead', () => {
