@@ -1,5 +1,6 @@
 import type { Database } from '../connection/database.ts';
 import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
+import { outboxCall, outboxParameters } from '../message/outbox-call.ts';
 import { ConcurrencyError, MisconfiguredError, UnavailableError } from '../runtime/errors.ts';
 import { checkCollectionName } from './document.ts';
 import { postgresqlCollection } from './postgresql-documents.ts';
@@ -56,18 +57,7 @@ function begin(occasion: Occasion, database: Database, { outbox }: PostgresqlUni
 
   /** All of them in one statement, in their order. */
   async function writeRaised(): Promise<void> {
-    const { sql } = transaction;
-    const q = sql(schema);
-    await ours(sql`
-      select case message.kind
-        when 'EVENT' then ${q}.outbox_raise_event(message.name, message.category, message.id, message.data, message.options)
-        else ${q}.outbox_process_command(message.name, message.category, message.data, message.options)
-      end
-      from rows from (
-        json_to_recordset(${toJson(raised)}::text::json)
-          as (kind text, name text, category text, id text, data json, options jsonb)
-      ) with ordinality as message (kind, name, category, id, data, options, place)
-      order by message.place`);
+    await ours(transaction.sql.unsafe(outboxCall(schema), outboxParameters(raised)));
   }
 
   async function commit(): Promise<'committed' | 'duplicate' | 'untouched'> {
@@ -118,15 +108,6 @@ function begin(occasion: Occasion, database: Database, { outbox }: PostgresqlUni
       return trouble ?? outageIn(error, name);
     },
   };
-}
-
-/** As an array of JSON, the payloads in their own words. */
-function toJson(raised: readonly Raised[]): string {
-  const texts = raised.map(({ kind, name, category, id, dataText, options }) => {
-    const all = kind === 'COMMAND' && id !== null ? { ...options, id } : options;
-    return `{"data":${dataText},${JSON.stringify({ kind, name, category, id, options: all }).slice(1)}`;
-  });
-  return `[${texts.join(',')}]`;
 }
 
 /** What an error of one of domaind's own statements means to a handler. */

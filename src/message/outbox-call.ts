@@ -1,25 +1,32 @@
 import type { NewMessage } from './compose.ts';
 
 /**
- * The statement that writes messages to an outbox by its SQL functions: all of them at once, in their order.
- * `$1` is the JSON text of an array of NewMessage, with `data` for its `dataText`; one row a message, `id` its message id.
- * `schema` is quoted.
+ * The statement that writes messages to an outbox by its SQL functions: all of them at once, in their order; one row a
+ * message, `id` its message id. The payloads go as texts of their own: taken out of a larger JSON value, a `\u0000` or
+ * half a surrogate pair in one would be refused. `schema` has been checked to be an identifier.
  */
 export const outboxCall = (schema: string): string => `
   select case message.kind
-    when 'EVENT' then ${schema}.outbox_raise_event(message.name, message.category, message.id, message.data, message.options)
-    else ${schema}.outbox_process_command(message.name, message.category, message.data, message.options)
+    when 'EVENT' then "${schema}".outbox_raise_event(
+      message.name, message.category, message.id, message.data::json, message.options::jsonb)
+    else "${schema}".outbox_process_command(
+      message.name, message.category, message.data::json, message.options::jsonb)
   end as id
-  from rows from (
-    json_to_recordset($1::text::json) as (kind text, name text, category text, id text, data json, options jsonb)
-  ) with ordinality as message (kind, name, category, id, data, options, place)
+  from unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[])
+    with ordinality as message (kind, name, category, id, data, options, place)
   order by message.place`;
 
-/** The argument of `outboxCall`. The payloads stand as they are: text of JSON in text of JSON. */
-export function outboxArgument(messages: readonly NewMessage[]): string {
-  const texts = messages.map(({ kind, name, category, id, dataText, options }) => {
-    const all = kind === 'COMMAND' && id !== null ? { ...options, id } : options;
-    return `{"data":${dataText},${JSON.stringify({ kind, name, category, id, options: all }).slice(1)}`;
-  });
-  return `[${texts.join(',')}]`;
+/** The parameters of `outboxCall`: six arrays, written as PostgreSQL writes them, so that no client need know the type. */
+export function outboxParameters(messages: readonly NewMessage[]): string[] {
+  const column = (of: (message: NewMessage) => string | null) => `{${messages.map(of).map(element).join(',')}}`;
+  return [
+    column(({ kind }) => kind),
+    column(({ name }) => name),
+    column(({ category }) => category),
+    column(({ id }) => id),
+    column(({ dataText }) => dataText),
+    column(({ kind, id, options }) => JSON.stringify(kind === 'COMMAND' && id !== null ? { ...options, id } : options)),
+  ];
 }
+
+const element = (text: string | null): string => (text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`);

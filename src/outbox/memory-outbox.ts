@@ -175,7 +175,7 @@ const sizeOf = ({ message, metadataText }: StoredRow): number =>
   Buffer.byteLength(message.dataText) + Buffer.byteLength(metadataText);
 
 const toOutboxRow = (
-  { id, message, composed, metadataText, refusals, createdAt }: StoredRow,
+  { id, message, composed, metadataText, target, refusals, createdAt }: StoredRow,
   now: Millis,
 ): OutboxRow => ({
   id: String(id),
@@ -186,10 +186,15 @@ const toOutboxRow = (
   dataText: message.dataText,
   metadataText,
   priority: composed.metadata.domain.priority,
-  partitionKey: typeof message.options['partition_key'] === 'string' ? message.options['partition_key'] : null,
+  partitionKey: target === null ? partitionKeyOf(message) : null,
   attempt: refusals + 1,
   ageMs: now - createdAt,
 });
+
+function partitionKeyOf({ options }: NewMessage): string | null {
+  const { partition_key: key } = options;
+  return typeof key === 'string' ? key : null;
+}
 
 /** Any even spread will do: this outbox shares its shards with nobody. */
 function bucketOf(stream: string): number {

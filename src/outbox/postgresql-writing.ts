@@ -1,7 +1,6 @@
 import type { Sql } from 'postgres';
 import type { NewMessage } from '../message/compose.ts';
-import { outboxArgument, outboxCall } from '../message/outbox-call.ts';
-import { quoted } from './schema/schema.ts';
+import { outboxCall, outboxParameters } from '../message/outbox-call.ts';
 
 /** Writes messages to the outbox in one statement, in their order; their ids. */
 export async function writeMessages(
@@ -9,6 +8,6 @@ export async function writeMessages(
   schema: string,
   messages: readonly NewMessage[],
 ): Promise<readonly string[]> {
-  const rows = await sql.unsafe<{ id: string }[]>(outboxCall(quoted(schema)), [outboxArgument(messages)]);
+  const rows = await sql.unsafe<{ id: string }[]>(outboxCall(schema), outboxParameters(messages));
   return rows.map(({ id }) => id);
 }
