@@ -1,6 +1,6 @@
 import type { ServerConfig } from '../config/config.ts';
 import { backoff } from '../runtime/backoff.ts';
-import type { Clock, Random } from '../runtime/clock.ts';
+import type { Clock, Millis, Random } from '../runtime/clock.ts';
 import { isErrorNamed } from '../runtime/errors.ts';
 import { toFailure } from '../runtime/failure.ts';
 import type { Outcome } from './invoke.ts';
@@ -10,6 +10,8 @@ import type { Outcome } from './invoke.ts';
  * errors of the classes or codes that it names. Null: no quick retries of that kind.
  */
 export type QuickRetries = Pick<ServerConfig, 'versionRetry' | 'transientRetry'>;
+
+type QuickRetry = NonNullable<QuickRetries['versionRetry']>;
 
 export interface QuickRetriesDeps {
   readonly clock: Clock;
@@ -36,10 +38,16 @@ export async function withQuickRetries(
     const rule = kind === 'version' ? versionRetry : transientRetry;
     if (rule === null) return outcome;
     if (kind === 'transient' && !isOneOf(error, transientRetry?.exceptions ?? [])) return outcome;
+    if (tries[kind] >= rule.maxRetries) return outcome;
     tries[kind] += 1;
-    if (tries[kind] >= rule.maxAttempts) return outcome;
-    await clock.sleep(backoff(rule.backoff, tries[kind], random), hard);
+    await clock.sleep(waitBefore(tries[kind], rule, random), hard);
   }
+}
+
+/** Spread a little, so that two that met do not meet again. */
+function waitBefore(retry: number, { baseMs, maxMs, growth }: QuickRetry, random: Random): Millis {
+  const policy = { baseMs: growth === 'linear' ? baseMs * retry : baseMs, maxMs, jitter: 0.25 };
+  return backoff({ ...policy, factor: growth === 'exponential' ? 2 : 1 }, retry, random);
 }
 
 /** ConcurrencyError, and what PostgreSQL says of a transaction that lost against another: 40001, 40P01. */

@@ -6,7 +6,7 @@ import { withQuickRetries } from '../../src/handler/quick-retries.ts';
 import { ConcurrencyError, NonRetryableError, UnavailableError } from '../../src/runtime/errors.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 
-const quick = { maxAttempts: 3, backoff: { baseMs: 10, factor: 2, maxMs: 100, jitter: 0 } };
+const quick = { maxRetries: 2, baseMs: 10, maxMs: 100, growth: 'exponential' } as const;
 const both: QuickRetries = { versionRetry: quick, transientRetry: { ...quick, exceptions: ['TimeoutError', '55P03'] } };
 const done: Outcome = { kind: 'done', effect: 'ok', value: null };
 const failed = (error: Error): Outcome => ({ kind: 'failed', error });
@@ -38,6 +38,16 @@ describe('quick retries inside one attempt', () => {
 
   it('of a conflict end with the last try', async () => {
     assert.deepEqual(await called([conflict, conflict, conflict]), { outcome: conflict, at: [0, 10, 30] });
+  });
+
+  it('wait as their growth says, and never longer than they may', async () => {
+    const waits = async (growth: 'linear' | 'fixed' | 'exponential', maxMs: number) => {
+      const rules = { ...both, versionRetry: { maxRetries: 3, baseMs: 10, maxMs, growth } };
+      return (await called([conflict, conflict, conflict, conflict], rules)).at;
+    };
+    assert.deepEqual(await waits('linear', 100), [0, 10, 30, 60]);
+    assert.deepEqual(await waits('fixed', 100), [0, 10, 20, 30]);
+    assert.deepEqual(await waits('exponential', 15), [0, 10, 25, 40]);
   });
 
   it('take a transaction that lost against another for a conflict', async () => {
