@@ -11,12 +11,16 @@ import { createPostgresqlUnitsOfWork } from './handler/postgresql-unit-of-work.t
 import type { Raised } from './handler/raised.ts';
 import type { UnitsOfWork } from './handler/unit-of-work.ts';
 import type { NewMessage } from './message/compose.ts';
+import { createHint } from './outbox/hint.ts';
 import { createMemoryOutbox } from './outbox/memory-outbox.ts';
 import type { OutboxStore } from './outbox/outbox.ts';
+import { createPostgresqlHints } from './outbox/postgresql-hint.ts';
 import { createPostgresqlOutbox } from './outbox/postgresql-outbox.ts';
 import { writeMessages } from './outbox/postgresql-writing.ts';
 import type { Clock, Millis, Random } from './runtime/clock.ts';
 import { MisconfiguredError } from './runtime/errors.ts';
+import type { LoopOptionsFor } from './runtime/loop.ts';
+import type { Service } from './runtime/service.ts';
 import { createWake } from './runtime/wake.ts';
 import type { Emit } from './telemetry/event.ts';
 
@@ -30,6 +34,8 @@ export interface Database {
   write(raised: readonly Raised[]): Promise<readonly string[]>;
   /** What the relay does between polls: cut short where this process knows of new rows. */
   rest(shard: number, ms: Millis, signal: AbortSignal): Promise<void>;
+  /** What cuts the rests short, to be run beside the relay; null where nothing needs to run. */
+  readonly hint: Service | null;
   /** Whether it has what the daemon needs. Throws MisconfiguredError with the mend. */
   check(): Promise<void>;
   ping(): Promise<void>;
@@ -49,6 +55,7 @@ export interface ProvidersDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: Emit;
+  readonly loopOptions: LoopOptionsFor;
   /** For tests: shown each database in memory, and what is written to its outbox. */
   readonly observer?: MemoryObserver;
 }
@@ -138,6 +145,7 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
     outbox: settings === null ? null : outbox,
     write: async (raised) => outbox.add(raised),
     rest: (_shard, ms, signal) => wake.rest(ms, signal),
+    hint: null,
     check: async () => undefined,
     ping: async () => undefined,
     close: async () => undefined,
@@ -145,9 +153,19 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
 }
 
 function openPostgresql(config: PostgresqlConfig, { outbox: settings }: Config, deps: ProvidersDeps): Database {
-  const { clock, emit } = deps;
+  const { clock, emit, loopOptions } = deps;
   const { name } = config;
   const database = openDatabase(config, { clock, notice: notifier(`database "${name}"`, emit) });
+  const hint =
+    settings?.hint === true
+      ? createHint({
+          database: name,
+          open: createPostgresqlHints(config, { clock }),
+          clock,
+          emit,
+          loop: loopOptions(`hint:${name}`),
+        })
+      : null;
   const ping = async () => {
     await database.bounded((sql) => sql`select 1`);
   };
@@ -156,7 +174,8 @@ function openPostgresql(config: PostgresqlConfig, { outbox: settings }: Config, 
     unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null }),
     outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
     write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
-    rest: (_shard, ms, signal) => clock.sleep(ms, signal),
+    rest: hint?.rest ?? ((_shard, ms, signal) => clock.sleep(ms, signal)),
+    hint,
     check: ping,
     ping,
     close: () => database.close(),

@@ -19,6 +19,7 @@ import type { TelemetryEvent } from './telemetry/event.ts';
 import { createHealthState } from './telemetry/health.ts';
 import type { Watched } from './telemetry/monitor.ts';
 import { isQuiet } from './telemetry/monitor.ts';
+import { observedLoops } from './telemetry/observed-loops.ts';
 import { createWorker } from './worker.ts';
 
 export interface TestDomainOptions {
@@ -87,13 +88,15 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
     added: (added: readonly NewMessage[]) => void messages.push(...added.map(toTestMessage)),
   };
   const random = seeded();
-  const providers = openProviders(config, { clock, random, emit, observer });
+  const loopOptions = observedLoops(clock, random, emit);
+  const providers = openProviders(config, { clock, random, emit, loopOptions, observer });
   const handlers = handlersIn(options.handlers, config.domain);
   const worker = createWorker(config, handlers, ['relay', 'subscriptions'], providers, {
     id: 'test',
     clock,
     random,
     emit,
+    loopOptions,
     state: createHealthState(),
     handlerLog: () => silent,
   });

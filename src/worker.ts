@@ -5,7 +5,6 @@ import type { LoadedHandler } from './handler/loaded-handler.ts';
 import { laneOf } from './message/stream-name.ts';
 import { createShards } from './outbox/shards.ts';
 import type { Providers } from './providers.ts';
-import type { BackoffPolicy } from './runtime/backoff.ts';
 import type { Clock, Millis, Random } from './runtime/clock.ts';
 import { ConfigError, UnavailableError } from './runtime/errors.ts';
 import { toError } from './runtime/failure.ts';
@@ -24,6 +23,7 @@ export interface WorkerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: Emit;
+  readonly loopOptions: LoopOptionsFor;
   readonly state: HealthState;
   readonly handlerLog: (bindings: { readonly [key: string]: string | number | null }) => BoundLog;
 }
@@ -46,10 +46,6 @@ export interface Worker {
 
 export type Part = 'relay' | 'subscriptions';
 
-const whenFailing: BackoffPolicy = { baseMs: 100, factor: 2, maxMs: 5_000, jitter: 0.25 };
-/** No loop rests or waits longer than this between its steps, unless it says so. */
-const stepBoundMs: Millis = 90_000;
-
 /** The composition root: makes of a configuration and its handlers the services that do the work. */
 export function createWorker(
   config: Config,
@@ -58,25 +54,11 @@ export function createWorker(
   providers: Providers,
   deps: WorkerDeps,
 ): Worker {
-  const { clock, random, emit, state } = deps;
+  const { clock, emit, state, loopOptions } = deps;
   const plan = planFor(config, handlers);
 
-  const loopOptions: LoopOptionsFor = (loop, bound_ms = stepBoundMs) => ({
-    clock,
-    random,
-    whenFailing,
-    observer: {
-      started: () => emit({ event: 'loop.started', loop, bound_ms }),
-      stepped: () => emit({ event: 'loop.stepped', loop }),
-      failed: (error, failures, retry_in_ms) =>
-        emit({ event: 'loop.failed', loop, failures, retry_in_ms, err: toError(error) }),
-      recovered: (failures) => emit({ event: 'loop.recovered', loop, failures }),
-      ended: () => emit({ event: 'loop.ended', loop }),
-    },
-  });
-
   const watched = watchedBy(config, plan, providers);
-  const outboxes = parts.includes('relay') ? relays(config, providers, loopOptions, deps) : [];
+  const outboxes = parts.includes('relay') ? relays(config, providers, deps) : [];
   const monitor = createMonitor({ watched, state, loop: loopOptions('monitor') });
 
   return {
@@ -85,7 +67,7 @@ export function createWorker(
     connect: (stop) => reachAll(config, providers, clock, stop),
     async run(shutdown) {
       const subscriptions = parts.includes('subscriptions')
-        ? plan.map((row) => subscriptionFor(row, config, providers, loopOptions, deps, shutdown))
+        ? plan.map((row) => subscriptionFor(row, config, providers, deps, shutdown))
         : [];
       await runAll([...outboxes, ...subscriptions, monitor], shutdown, emit);
     },
@@ -112,29 +94,26 @@ function planFor(config: Config, handlers: readonly LoadedHandler[]): readonly P
   return rows;
 }
 
-function relays(
-  config: Config,
-  providers: Providers,
-  loopOptions: LoopOptionsFor,
-  deps: WorkerDeps,
-): readonly Service[] {
+function relays(config: Config, providers: Providers, deps: WorkerDeps): readonly Service[] {
   const { outbox } = config;
-  const { id: owner, clock, random, emit } = deps;
+  const { id: owner, clock, random, emit, loopOptions } = deps;
   if (outbox === null) return [];
   const broker = providers.broker(outbox.broker);
   const shared = { broker, target: null, owner, clock, random, emit, loopOptions };
-  return outboxesOf(providers).map(({ store, rest }) => createShards(outbox, { ...shared, store, rest }));
+  return outboxesOf(providers).flatMap(({ store, rest, hint }) => [
+    createShards(outbox, { ...shared, store, rest }),
+    ...(hint === null ? [] : [hint]),
+  ]);
 }
 
 function subscriptionFor(
   { handler, streams, settings }: PlanRow,
   config: Config,
   providers: Providers,
-  loopOptions: LoopOptionsFor,
   deps: WorkerDeps,
   { hard }: Shutdown,
 ): Service {
-  const { id, clock, random, emit, handlerLog } = deps;
+  const { id, clock, random, emit, handlerLog, loopOptions } = deps;
   const { name, group } = handler;
   const broker = providers.broker(handler.broker);
   const open = createOpen(handler, {
@@ -173,7 +152,7 @@ function watchedBy(config: Config, plan: readonly PlanRow[], providers: Provider
 }
 
 const outboxesOf = ({ databases }: Providers) =>
-  [...databases.values()].flatMap(({ outbox: store, rest }) => (store === null ? [] : [{ store, rest }]));
+  [...databases.values()].flatMap(({ outbox: store, rest, hint }) => (store === null ? [] : [{ store, rest, hint }]));
 
 /** Asks everything that is needed until it answers; what is misconfigured is not waited for. */
 async function reachAll(config: Config, providers: Providers, clock: Clock, stop: AbortSignal): Promise<void> {

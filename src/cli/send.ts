@@ -8,6 +8,7 @@ import { openProviders } from '../providers.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { MisconfiguredError, UsageError } from '../runtime/errors.ts';
 import type { Accept, Accepted, IngressOptions } from '../telemetry/accept.ts';
+import { observedLoops } from '../telemetry/observed-loops.ts';
 import { createAccept } from './accept.ts';
 import type { Arguments } from './arguments.ts';
 import { parseArguments } from './arguments.ts';
@@ -93,7 +94,9 @@ function sender(
         environment: io.environment,
       });
       refuseMemory(config, name);
-      const deps = { clock: systemClock, random: systemRandom, emit: () => undefined };
+      const emit = () => undefined;
+      const loopOptions = observedLoops(systemClock, systemRandom, emit);
+      const deps = { clock: systemClock, random: systemRandom, emit, loopOptions };
       const providers = openProviders(config, deps);
       try {
         const { messageId, stream } = await send(createAccept(config, providers), subject, given);

@@ -18,6 +18,7 @@ import { createLineWriter } from '../telemetry/line-writer.ts';
 import { createLog } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { collectGauges } from '../telemetry/monitor.ts';
+import { observedLoops } from '../telemetry/observed-loops.ts';
 import type { Part, Worker } from '../worker.ts';
 import { createWorker } from '../worker.ts';
 import { createAccept } from './accept.ts';
@@ -67,12 +68,14 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
   process.once('exit', () => log.flushSync());
   const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock });
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
-  const providers = openProviders(config, { clock, random: systemRandom, emit });
+  const loopOptions = observedLoops(clock, systemRandom, emit);
+  const providers = openProviders(config, { clock, random: systemRandom, emit, loopOptions });
   const worker = createWorker(config, handlers, parts, providers, {
     id,
     clock,
     random: systemRandom,
     emit,
+    loopOptions,
     state,
     handlerLog: log.handlerLog,
   });

@@ -1,15 +1,12 @@
-import type { Sql } from 'postgres';
-import postgres from 'postgres';
 import type { DatabaseConfig } from '../config/config.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { MisconfiguredError, UnavailableError } from '../runtime/errors.ts';
-import { postgresqlAddressOf } from './address-of-postgresql.ts';
 import type { Database, DatabaseNotice } from './database.ts';
 import { toDatabaseError } from './errors-of-postgresql.ts';
-import type { ClientHooks, Link, Target } from './link.ts';
-import { openLink } from './link.ts';
+import type { Link } from './link.ts';
 import { createPool } from './pool.ts';
+import { createConnector } from './postgresql-connector.ts';
 import { createTransaction } from './transaction.ts';
 import { within } from './within.ts';
 
@@ -35,19 +32,6 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
   if (!/^[A-Za-z_][A-Za-z0-9_$]{0,62}$/.test(schema)) {
     throw new MisconfiguredError('database_schema', `[databases.${name}] schema must be letters, digits, _ and $`);
   }
-  const { hosts, user, password, database, tls, parameters } = postgresqlAddressOf(uri);
-  const maker = postgres({
-    ...(user === null ? {} : { user }),
-    ...(password === null ? {} : { password }),
-    ...(database === null ? {} : { database }),
-    ssl: tls,
-    max: 1,
-    connect_timeout: 0,
-    max_lifetime: null,
-    prepare: false,
-    onnotice: () => undefined,
-    connection: { application_name: 'domaind', ...parameters },
-  });
   const translate = (error: unknown) => toDatabaseError(error, name);
   const links = new Set<Link>();
   let reachable = true;
@@ -65,36 +49,19 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
     notice({ kind: 'connection_ready', error: null });
   }
 
-  /** A client that shares with `maker` all it knows of types, and has one socket, given to it. */
-  function client(target: Target, hooks: ClientHooks): Sql {
-    const known = Object.keys(maker.options.serializers).length > builtIn;
-    // An IP address is no server name to the driver, and its certificate would go unchecked.
-    const ssl = typeof tls === 'object' ? { ...tls, host: target.host } : tls;
-    const own = { host: [target.host], port: [target.port], ssl, fetch_types: !known, no_subscribe: true, ...hooks };
-    // Options that were read once are taken as they are (postgres 3.4.9: parseOptions), with these in their place.
-    return postgres({ ...maker.options, ...own } as unknown as postgres.Options<Record<string, never>>);
-  }
-  const builtIn = Object.keys(maker.options.serializers).length;
+  const { maker, open } = createConnector({ name, uri, connectTimeoutMs, maxAgeMs }, { clock });
 
-  /** The first of the hosts that answers and, where there are several, takes writes. */
   async function connect(): Promise<Link> {
-    let failure: unknown = null;
-    for (const target of hosts) {
-      try {
-        const needsTls = tls !== false && tls !== 'prefer';
-        const options = { target, needsTls, connectTimeoutMs, maxAgeMs, acceptsStandby: hosts.length === 1 };
-        const link = await openLink(options, { client, clock, onLost: lost });
-        for (const old of links) if (old.lost() !== null) links.delete(old);
-        links.add(link);
-        found();
-        return link;
-      } catch (error) {
-        failure = error;
-        if (!(translate(error) instanceof UnavailableError)) break;
-      }
+    try {
+      const link = await open({ onLost: lost });
+      for (const old of links) if (old.lost() !== null) links.delete(old);
+      links.add(link);
+      found();
+      return link;
+    } catch (error) {
+      lost(error);
+      throw error;
     }
-    lost(failure);
-    throw translate(failure);
   }
 
   const max = Math.max(2, poolSize + maxOverflow);

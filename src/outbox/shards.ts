@@ -19,7 +19,8 @@ export interface ShardsDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: Emit;
-  readonly rest: (ms: Millis, signal: AbortSignal) => Promise<void>;
+  /** Waits between polls of this shard: for `ms`, or until there is a sign of new rows. */
+  readonly rest: (shard: number, ms: Millis, signal: AbortSignal) => Promise<void>;
   readonly loopOptions: LoopOptionsFor;
 }
 
@@ -38,7 +39,7 @@ export function createShards(config: OutboxConfig, deps: ShardsDeps): Service {
       database: store.database,
       outbox,
       broker,
-      rest,
+      rest: (ms, signal) => rest(index, ms, signal),
       clock,
       random,
       emit,
@@ -65,15 +66,21 @@ export function createShards(config: OutboxConfig, deps: ShardsDeps): Service {
   return {
     name,
     async run(shutdown) {
-      let shards = 0;
-      const ask = async () => {
-        shards = await store.shards();
-        return shards;
-      };
-      const known = new AbortController();
-      const stop = AbortSignal.any([known.signal, shutdown.soft]);
-      await loop(async () => ((await ask()) > 0 ? (known.abort(), 0) : 1_000), stop, loopOptions(name));
+      const shards = await askForShards(shutdown.soft);
       await Promise.all(Array.from({ length: shards }, (_, index) => relayShard(index, shards, shutdown)));
     },
   };
+
+  /** Asks until the database answers; 0 when told to stop before. */
+  async function askForShards(stop: AbortSignal): Promise<number> {
+    const answered = new AbortController();
+    let shards = 0;
+    const ask = async () => {
+      shards = await store.shards();
+      answered.abort();
+      return 0;
+    };
+    await loop(ask, AbortSignal.any([stop, answered.signal]), loopOptions(name));
+    return shards;
+  }
 }

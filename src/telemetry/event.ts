@@ -49,6 +49,10 @@ export type TelemetryEvent =
     }
   | { readonly event: 'lease.failed'; readonly lease: string; readonly err: Error }
   // the outbox
+  /** Writers are heard: rows are relayed as they are committed. */
+  | { readonly event: 'hint.ready'; readonly database: string }
+  /** They are not: rows are relayed by polling alone. */
+  | { readonly event: 'hint.lost'; readonly database: string; readonly err: Error }
   | {
       readonly event: 'outbox.batch_published';
       readonly database: string;

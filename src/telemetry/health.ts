@@ -29,6 +29,8 @@ export interface HealthState {
   readonly databases: Map<string, Reachability>;
   readonly brokers: Map<string, Reachability>;
   eventStore: Reachability | null;
+  /** Whether writers of the outbox are heard, by database; without that, rows are relayed by polling. */
+  readonly hints: Map<string, 'ok' | 'lost'>;
   /** By the handler's name. */
   readonly subscriptions: Map<string, SubscriptionHealth>;
   readonly loops: Map<string, LoopHealth>;
@@ -44,6 +46,7 @@ export const createHealthState = (): HealthState => ({
   databases: new Map(),
   brokers: new Map(),
   eventStore: null,
+  hints: new Map(),
   subscriptions: new Map(),
   loops: new Map(),
 });
@@ -65,7 +68,7 @@ export const startup = ({ phase }: HealthState): HealthAnswer =>
 
 /** Whether the process does its work: it has come up, is not going down, and reaches all it depends on. */
 export function readiness(state: HealthState): HealthAnswer {
-  const { phase, databases, brokers, eventStore, subscriptions } = state;
+  const { phase, databases, brokers, eventStore, hints, subscriptions } = state;
   const reached = [...databases.values(), ...brokers.values(), ...(eventStore === null ? [] : [eventStore])];
   const ready = phase === 'running' && reached.every((each) => each === 'ok');
   return {
@@ -76,6 +79,7 @@ export function readiness(state: HealthState): HealthAnswer {
         databases: Object.fromEntries(databases),
         brokers: Object.fromEntries(brokers),
         ...(eventStore === null ? {} : { event_store: eventStore }),
+        ...(hints.size === 0 ? {} : { wake_up_hints: Object.fromEntries(hints) }),
         shutting_down: phase === 'draining',
         subscriptions: Object.fromEntries(
           [...subscriptions].map(([name, { circuit, running, lag, lagMs, pending }]) => [
@@ -115,6 +119,8 @@ export function followEvents(state: HealthState, clock: Clock): Emit {
       if (known !== undefined) known.steppedAt = clock.monotonic();
     },
     'loop.ended': ({ loop }) => void state.loops.delete(loop),
+    'hint.ready': ({ database }) => void state.hints.set(database, 'ok'),
+    'hint.lost': ({ database }) => void state.hints.set(database, 'lost'),
     'subscription.started': ({ subscription }) => void change(subscription, { running: true }),
     'subscription.stopped': ({ subscription }) => void change(subscription, { running: false }),
     'breaker.opened': ({ subscription }) => void change(subscription, { circuit: 'open' }),

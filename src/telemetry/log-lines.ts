@@ -55,6 +55,8 @@ export const logLines: LogLines = {
   'lease.lost': line('warn', ['lease', 'owner']),
   'lease.released': line('info', ['lease', 'owner']),
   'lease.failed': line('warn', ['lease', 'err'], ['lease']),
+  'hint.ready': line('info', ['database']),
+  'hint.lost': line('warn', ['database', 'err'], ['database']),
   'outbox.batch_published': line('debug', ['database', 'broker', 'count', 'duration_ms']),
   'outbox.row_published': line('debug', [...row, 'lag_ms']),
   'outbox.row_refused': line('warn', [...row, 'attempt', 'retry_in_ms', 'reason'], ['database', 'broker', 'reason']),

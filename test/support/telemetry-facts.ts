@@ -37,6 +37,8 @@ export const examples: { readonly [Name in EventName]: EventOf<Name> } = {
   'lease.lost': { event: 'lease.lost', ...lease },
   'lease.released': { event: 'lease.released', ...lease },
   'lease.failed': { event: 'lease.failed', lease: lease.lease, err },
+  'hint.ready': { event: 'hint.ready', database: 'default' },
+  'hint.lost': { event: 'hint.lost', database: 'default', err },
   'outbox.batch_published': {
     event: 'outbox.batch_published',
     database: 'default',

@@ -28,6 +28,8 @@ const settings: SubscriptionConfig = {
   heartbeatEveryMs: 1_000,
   reclaimEveryMs: 1_000,
   positionUpdateInterval: 10,
+  recoverEveryMs: 30_000,
+  gapTimeoutMs: 5_000,
   retentionMaxlen: null,
   origins: new Map(),
 };

@@ -6,6 +6,8 @@ export interface FunctionNames {
   readonly normalized: string;
   /** As types have it: letters and digits. */
   readonly camel: string;
+  /** How sleeping relays are woken; null: they are not. */
+  readonly hint: string | null;
 }
 
 /** In the order in which they must be made. Each replaces its former self. */
@@ -219,7 +221,7 @@ begin${readOptions('outbox_raise_event', [...commonOptions, 'published', 'aggreg
       (options ->> 'deliver_at')::timestamptz
     from ${names.q}.outbox_setting setting, jsonb_array_elements_text(setting.value) broker (name)
     where setting.name = 'external_brokers';
-  end if;
+  end if;${names.hint ?? ''}
   return message_id;
 end
 $body$`;
@@ -259,7 +261,7 @@ begin${readOptions('outbox_process_command', [...commonOptions, 'id'], names)}${
   values (
     row_id, message_id, stream, category, full_type, data, ${metadata('COMMAND', names)},
     priority, options ->> 'partition_key', null, options ->> 'correlation_id', options ->> 'causation_id',
-    (options ->> 'deliver_at')::timestamptz);
+    (options ->> 'deliver_at')::timestamptz);${names.hint ?? ''}
   return message_id;
 end
 $body$`;

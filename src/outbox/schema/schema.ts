@@ -1,6 +1,7 @@
 import { tables } from './001-tables.ts';
 import type { FunctionNames } from './functions.ts';
 import { functions } from './functions.ts';
+import { hintNames, hintStatement } from './hint-names.ts';
 
 export interface Migration {
   readonly version: number;
@@ -16,8 +17,6 @@ export const currentVersion = migrations.length;
 
 /** The tables; one of these that we have not made is somebody else's. */
 export const tableNames = ['outbox', 'inbox', 'document', 'lease'] as const;
-
-export const functionNames = ['outbox_check_options', 'outbox_raise_event', 'outbox_process_command'] as const;
 
 /** A number of one's own for `pg_advisory_xact_lock`: two set-ups of one schema never run at once. */
 export const lockOf = (schema: string): string =>
@@ -50,7 +49,8 @@ export interface ScriptOptions {
 /** Everything that `domaind db setup` would run, for those who run it themselves with psql. */
 export function setupScript({ schema, settings, from }: ScriptOptions): string {
   const q = quoted(schema);
-  const names: FunctionNames = { q, normalized: settings.domain, camel: settings.camel };
+  const hint = hintStatement(hintNames(schema), settings.shards);
+  const names: FunctionNames = { q, normalized: settings.domain, camel: settings.camel, hint };
   const parts = [
     'begin',
     lockOf(schema),

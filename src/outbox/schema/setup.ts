@@ -3,6 +3,7 @@ import type { Database } from '../../connection/database.ts';
 import { toDatabaseError } from '../../connection/errors-of-postgresql.ts';
 import { MisconfiguredError } from '../../runtime/errors.ts';
 import { functions } from './functions.ts';
+import { hintNames, hintStatement } from './hint-names.ts';
 import type { Settings } from './schema.ts';
 import { currentVersion, lockOf, migrations, quoted, setSetting, settingTable, tableNames } from './schema.ts';
 
@@ -67,8 +68,9 @@ async function setUp(sql: TransactionSql, database: Database, options: SetupOpti
   }
   if (from > currentVersion) throw tooNew(database, from);
   for (const migration of migrations.filter(({ version }) => version > from)) await sql.unsafe(migration.sql(q));
-  for (const text of functions({ q, normalized, camel })) await sql.unsafe(text);
   const shards = options.shards ?? there.shards ?? 1;
+  const hint = hintStatement(hintNames(schema), shards);
+  for (const text of functions({ q, normalized, camel, hint })) await sql.unsafe(text);
   const settings: Settings = {
     version: currentVersion,
     domain: normalized,

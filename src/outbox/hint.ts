@@ -1,0 +1,111 @@
+import type { Clock, Millis } from '../runtime/clock.ts';
+import { toError } from '../runtime/failure.ts';
+import type { LoopOptions } from '../runtime/loop.ts';
+import { loop } from '../runtime/loop.ts';
+import type { Service } from '../runtime/service.ts';
+import type { Wake } from '../runtime/wake.ts';
+import { createWake } from '../runtime/wake.ts';
+import type { Emit } from '../telemetry/event.ts';
+
+/** A session with the database by which writers say that there are new rows. Every method may throw UnavailableError. */
+export interface HintSession {
+  /**
+   * Lets writers know that this shard's relay is about to sleep, so that they say when they commit. False while a writer
+   * that thought it awake has yet to commit: then the relay polls on. When true, everything committed so far can be read.
+   */
+  announceSleep(shard: number): Promise<boolean>;
+  /** From here on writers need not say anything. */
+  announceWake(shard: number): Promise<void>;
+  /** Proves that what is said is heard. */
+  roundTrip(): Promise<void>;
+  close(): void;
+}
+
+/** How such a session is opened. `onHint` is told the shard; `onLost`, once, that the session has ended. */
+export type OpenHints = (onHint: (shard: number) => void, onLost: (error: Error) => void) => Promise<HintSession>;
+
+export interface HintDeps {
+  readonly database: string;
+  readonly open: OpenHints;
+  readonly clock: Clock;
+  readonly emit: Emit;
+  readonly loop: LoopOptions;
+}
+
+/** What relays rest by: shorter than asked where a writer says that there is work. */
+export interface Hint extends Service {
+  rest(shard: number, ms: Millis, signal: AbortSignal): Promise<void>;
+}
+
+/** A rest shorter than this is between messages that come thick and fast: polling costs less than waking up. */
+const worthSleepingMs: Millis = 60;
+const keepAliveMs: Millis = 5_000;
+
+/**
+ * The wake-up hint, which is never relied upon: a rest ends at the latest when it would have without it.
+ *
+ *   awake ──rest asked for, long enough──▶ announced ──one more read finds nothing──▶ asleep ──hint, or time──▶ awake
+ *
+ * While a relay is awake, writers find its lock free and say nothing, so a database under load sends no NOTIFY at all,
+ * whose lock at commit would serialise the writers (PostgreSQL: async.c, PreCommit_Notify).
+ */
+export function createHint(deps: HintDeps): Hint {
+  const { database, open, clock, emit } = deps;
+  const wakes = new Map<number, Wake>();
+  const announced = new Set<number>();
+  let session: HintSession | null = null;
+
+  const wakeOf = (shard: number): Wake => {
+    const wake = wakes.get(shard) ?? createWake(clock);
+    wakes.set(shard, wake);
+    return wake;
+  };
+
+  function lose(error: Error): void {
+    if (session === null) return;
+    session.close();
+    session = null;
+    announced.clear();
+    for (const wake of wakes.values()) wake.notify();
+    emit({ event: 'hint.lost', database, err: error });
+  }
+
+  async function keep(): Promise<Millis> {
+    if (session === null) {
+      session = await open((shard) => wakeOf(shard).notify(), lose);
+      emit({ event: 'hint.ready', database });
+      return keepAliveMs;
+    }
+    const asked = session;
+    await asked.roundTrip().catch(lose);
+    return session === null ? 0 : keepAliveMs;
+  }
+
+  async function rest(shard: number, ms: Millis, signal: AbortSignal): Promise<void> {
+    const wake = wakeOf(shard);
+    const current = session;
+    if (current === null) return wake.rest(ms, signal);
+    try {
+      if (ms < worthSleepingMs) {
+        if (announced.delete(shard)) await current.announceWake(shard);
+        return await wake.rest(ms, signal);
+      }
+      if (announced.has(shard)) return await wake.rest(ms, signal);
+      if (!(await current.announceSleep(shard))) return await wake.rest(worthSleepingMs, signal);
+      announced.add(shard);
+      // Back at once: what was committed before the announcement is for the next read to find.
+    } catch (error) {
+      if (current === session) lose(toError(error));
+    }
+  }
+
+  return {
+    name: `hint:${database}`,
+    rest,
+    async run({ soft }) {
+      await loop(keep, soft, deps.loop);
+      session?.close();
+      session = null;
+    },
+  };
+}

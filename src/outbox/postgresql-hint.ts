@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto';
+import type { PostgresqlConfig } from '../connection/postgresql.ts';
+import { createConnector } from '../connection/postgresql-connector.ts';
+import { within } from '../connection/within.ts';
+import type { Clock, Millis } from '../runtime/clock.ts';
+import { UnavailableError } from '../runtime/errors.ts';
+import type { HintSession, OpenHints } from './hint.ts';
+import { hintNames } from './schema/hint-names.ts';
+
+const answerWithinMs: Millis = 3_000;
+
+/**
+ * Hints by LISTEN and advisory locks: both belong to a session, so this is a connection of its own, past a pooler where
+ * `direct_uri` says how. Behind a pooler in transaction mode the first round trip fails, and the outbox is polled.
+ */
+export function createPostgresqlHints(config: PostgresqlConfig, { clock }: { readonly clock: Clock }): OpenHints {
+  const { name, uri, directUri, schema, connectTimeoutMs } = config;
+  const { channel, lock } = hintNames(schema);
+  const connector = createConnector({ name, uri: directUri ?? uri, connectTimeoutMs, maxAgeMs: Infinity }, { clock });
+  const late = () => new UnavailableError('hint_lost', `database "${name}" does not pass on notifications`);
+
+  return async (onHint, onLost) => {
+    const echoes = new Map<string, () => void>();
+    const link = await connector.open({
+      onLost,
+      onNotify(_channel, payload) {
+        const shard = Number(payload);
+        if (Number.isInteger(shard)) onHint(shard);
+        else echoes.get(payload)?.();
+      },
+    });
+    const run = (text: string) => within(clock, answerWithinMs, link.sql.unsafe(text), late);
+
+    const session: HintSession = {
+      async announceSleep(shard) {
+        const [row] = await run(`select pg_try_advisory_lock(${lock}, ${shard}) as got`);
+        return row?.['got'] === true;
+      },
+      async announceWake(shard) {
+        await run(`select pg_advisory_unlock(${lock}, ${shard})`);
+      },
+      async roundTrip() {
+        const mark = randomUUID();
+        const heard = new Promise<void>((resolve) => echoes.set(mark, resolve));
+        try {
+          await run(`select pg_notify('${channel}', '${mark}')`);
+          await within(clock, answerWithinMs, heard, late);
+        } finally {
+          echoes.delete(mark);
+        }
+      },
+      close: () => link.destroy(),
+    };
+
+    try {
+      await run(`listen ${channel}`);
+      await session.roundTrip();
+      return session;
+    } catch (error) {
+      session.close();
+      throw error;
+    }
+  };
+}
