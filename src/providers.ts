@@ -17,6 +17,7 @@ import type { OutboxStore } from './outbox/outbox.ts';
 import { createPostgresqlHints } from './outbox/postgresql-hint.ts';
 import { createPostgresqlOutbox } from './outbox/postgresql-outbox.ts';
 import { writeMessages } from './outbox/postgresql-writing.ts';
+import { checkDatabase, requireSound } from './outbox/schema/check.ts';
 import type { Clock, Millis, Random } from './runtime/clock.ts';
 import { MisconfiguredError } from './runtime/errors.ts';
 import type { LoopOptionsFor } from './runtime/loop.ts';
@@ -152,7 +153,11 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
   };
 }
 
-function openPostgresql(config: PostgresqlConfig, { outbox: settings }: Config, deps: ProvidersDeps): Database {
+function openPostgresql(
+  config: PostgresqlConfig,
+  { outbox: settings, domain: { normalized, camel } }: Config,
+  deps: ProvidersDeps,
+): Database {
   const { clock, emit, loopOptions } = deps;
   const { name } = config;
   const database = openDatabase(config, { clock, notice: notifier(`database "${name}"`, emit) });
@@ -176,7 +181,12 @@ function openPostgresql(config: PostgresqlConfig, { outbox: settings }: Config, 
     write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
     rest: hint?.rest ?? ((_shard, ms, signal) => clock.sleep(ms, signal)),
     hint,
-    check: ping,
+    async check() {
+      requireSound(
+        name,
+        await checkDatabase(database, { normalized, camel, externalBrokers: settings?.externalBrokers ?? [] }),
+      );
+    },
     ping,
     close: () => database.close(),
   };
