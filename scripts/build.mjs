@@ -1,3 +1,4 @@
+// @ts-check
 // npm run build: src → dist, as `npm pack` ships it. dist is replaced only by a build that succeeded.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// @ts-check
 // The servers that the tests start themselves, on free ports and in folders of their own: found here, installed where
 // that can be done without asking.
 import { spawnSync } from 'node:child_process';

@@ -1,3 +1,4 @@
+// @ts-check
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 

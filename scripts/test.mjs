@@ -1,3 +1,4 @@
+// @ts-check
 // npm test: every test but test/faults, or those named, with node's own runner.
 //   npm test                                       all of them
 //   npm test -- test/unit test/e2e/package.test.ts folders and files
