@@ -1,17 +1,23 @@
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
+import type { Database } from '../connection/database.ts';
 import type { PostgresqlConfig } from '../connection/postgresql.ts';
 import { openDatabase } from '../connection/postgresql.ts';
+import type { Problem } from '../outbox/schema/check.ts';
+import { checkDatabase } from '../outbox/schema/check.ts';
 import { currentVersion, setupScript } from '../outbox/schema/schema.ts';
+import type { SetupOptions } from '../outbox/schema/setup.ts';
 import { setupDatabase } from '../outbox/schema/setup.ts';
 import { MisconfiguredError, UsageError } from '../runtime/errors.ts';
 import type { Arguments } from './arguments.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import type { Io } from './io.ts';
+import { look } from './look-at-database.ts';
 import { formatTable } from './table.ts';
 
-const usage = 'domaind db setup|status|sql [--config FILE] [--env NAME] [--database NAME] [--json]';
+const usage =
+  'domaind db setup|status|sql [--config FILE] [--env NAME] [--database NAME] [--shards N] [--from N] [--json]';
 
 /** `domaind db`: the tables and functions that domaind owns. */
 export const db: Command = {
@@ -20,29 +26,54 @@ export const db: Command = {
   help: `usage: ${usage}
 
   setup            create or migrate; as often as you like
-  status           what is there
+    --shards N     how many relays may share the outbox; after a change, restart every replica
+  status           what is there, and what is wrong with it; exit 1 where something is
   sql              the SQL of setup, for those who run it themselves with psql
+    --from N       the version that the database has; default 0: nothing
   --database NAME  one of [databases]; default: all of provider postgresql
 
 example: domaind db setup --env production`,
   async run(argv, io) {
-    const types = { config: 'string', env: 'string', database: 'string', json: 'boolean', debug: 'boolean' } as const;
+    const types = {
+      config: 'string',
+      env: 'string',
+      database: 'string',
+      shards: 'string',
+      from: 'string',
+      json: 'boolean',
+      debug: 'boolean',
+    } as const;
     const given = parseArguments(argv, types, usage);
     const [what, ...more] = given.positionals;
     if (more.length > 0) throw new UsageError(`unexpected "${more[0]}"\nusage: ${usage}`);
+    if (what !== 'setup' && what !== 'status' && what !== 'sql') {
+      throw new UsageError(`${what ? `there is no db ${what}` : 'setup, status or sql?'}\nusage: ${usage}`);
+    }
+    const wanted = { shards: within(given, 'shards', 1, 1_024), from: within(given, 'from', 0, currentVersion) };
     const { config } = await loadConfig({
       path: given.text('config'),
       env: given.text('env'),
       cwd: io.cwd,
       environment: io.environment,
     });
-    const databases = chosen(config, given);
-    if (what === 'setup') return setup(config, databases, given, io);
-    if (what === 'status') return status(databases, given, io);
-    if (what === 'sql') return printSql(config, databases, io);
-    throw new UsageError(`${what ? `there is no db ${what}` : 'setup, status or sql?'}\nusage: ${usage}`);
+    const asked: Asked = { config, databases: chosen(config, given), json: given.flag('json'), ...wanted };
+    return { setup, status, sql }[what](asked, io);
   },
 };
+
+interface Asked {
+  readonly config: Config;
+  readonly databases: readonly PostgresqlConfig[];
+  readonly json: boolean;
+  readonly shards: number | null;
+  readonly from: number | null;
+}
+
+function within(given: Arguments, option: string, least: number, most: number): number | null {
+  const value = given.number(option, least);
+  if (value === null || value <= most) return value;
+  throw new UsageError(`--${option} must be at most ${most}, got ${value}\nusage: ${usage}`);
+}
 
 function chosen(config: Config, given: Arguments): readonly PostgresqlConfig[] {
   const all = [...config.databases.values()].flatMap((each) => (each.provider === 'postgresql' ? [each] : []));
@@ -54,106 +85,79 @@ function chosen(config: Config, given: Arguments): readonly PostgresqlConfig[] {
   throw new MisconfiguredError('no_database', `${which} of provider postgresql is needed; defined: ${known}`);
 }
 
-async function setup(
-  config: Config,
-  databases: readonly PostgresqlConfig[],
-  given: Arguments,
-  io: Io,
-): Promise<number> {
-  const { normalized, camel } = config.domain;
-  const externalBrokers = config.outbox?.externalBrokers ?? [];
+const wantedBy = ({ config: { domain, outbox }, shards }: Asked): SetupOptions => ({
+  normalized: domain.normalized,
+  camel: domain.camel,
+  externalBrokers: outbox?.externalBrokers ?? [],
+  shards,
+});
+
+async function withEach<T>({ databases }: Asked, work: (database: Database) => Promise<T>): Promise<readonly T[]> {
+  const results: T[] = [];
   for (const each of databases) {
-    const report = await opened(each, (database) =>
-      setupDatabase(database, { normalized, camel, externalBrokers, shards: null }),
-    );
-    const { from, to, shards } = report;
-    if (given.flag('json')) io.out(JSON.stringify({ database: each.name, schema: each.schema, from, to, shards }));
-    else {
-      const done = from === 0 ? 'set up' : from === to ? 'up to date' : `migrated from version ${from}`;
-      io.out(
-        `database "${each.name}", schema "${each.schema}": ${done}, version ${to}, ${shards} shard${shards === 1 ? '' : 's'}`,
-      );
+    const database = openDatabase(each, { notice: () => undefined });
+    try {
+      results.push(await work(database));
+    } finally {
+      await database.close();
     }
   }
+  return results;
+}
+
+async function setup(asked: Asked, io: Io): Promise<number> {
+  await withEach(asked, async (database) => {
+    const { from, to, shards } = await setupDatabase(database, wantedBy(asked));
+    const { name, schema } = database;
+    if (asked.json) return io.out(JSON.stringify({ database: name, schema, from, to, shards }));
+    const done = from === 0 ? 'set up' : from === to ? 'up to date' : `migrated from version ${from}`;
+    const cut = `${shards} shard${shards === 1 ? '' : 's'}`;
+    io.out(`database "${name}", schema "${schema}": ${done}, version ${to}, ${cut}`);
+  });
   return 0;
 }
 
-async function status(databases: readonly PostgresqlConfig[], given: Arguments, io: Io): Promise<number> {
-  const found = await Promise.all(databases.map((each) => opened(each, (database) => look(database))));
-  const rows = databases.map(({ name, schema }, index) => ({
-    database: name,
-    schema,
+async function status(asked: Asked, io: Io): Promise<number> {
+  const found = await withEach(asked, async (database) => ({
+    database: database.name,
+    schema: database.schema,
     known: currentVersion,
-    ...found[index],
+    ...(await look(database)),
+    problems: await checkDatabase(database, wantedBy(asked)),
   }));
-  if (given.flag('json')) io.out(JSON.stringify(rows));
+  if (asked.json) io.out(JSON.stringify(found));
   else {
-    const cells = rows.map((row) => [
+    const cells = found.map((row) => [
       row.database,
       row.schema,
-      row.version === null || row.version === undefined ? 'not set up' : `${row.version} of ${row.known}`,
+      row.version === null ? 'not set up' : `${row.version} of ${row.known}`,
       row.domain ?? '-',
       String(row.shards ?? '-'),
       String(row.rows ?? '-'),
+      row.problems.length === 0 ? 'ready' : `${row.problems.length} to mend`,
     ]);
-    io.out(formatTable(['DATABASE', 'SCHEMA', 'VERSION', 'DOMAIN', 'SHARDS', 'OUTBOX ROWS'], cells, io.width));
+    const headings = ['DATABASE', 'SCHEMA', 'VERSION', 'DOMAIN', 'SHARDS', 'OUTBOX ROWS', 'STATE'];
+    io.out(formatTable(headings, cells, io.isTty ? io.width : Number.POSITIVE_INFINITY));
+    for (const { database, problems } of found) for (const problem of problems) io.out(told(database, problem));
   }
-  return rows.every(({ version }) => version === currentVersion) ? 0 : 1;
+  return found.every(({ problems }) => problems.length === 0) ? 0 : 1;
 }
 
-interface Found {
-  readonly version: number | null;
-  readonly domain: string | null;
-  readonly shards: number | null;
-  /** Estimated: counting them may take long. */
-  readonly rows: number | null;
-}
+const told = (database: string, { what, mend }: Problem): string =>
+  `\ndatabase "${database}": ${what}\n  mend: ${mend}`;
 
-async function look(database: ReturnType<typeof openDatabase>): Promise<Found> {
-  const { schema } = database;
-  const [there] = await database.bounded(
-    (sql) => sql<{ found: boolean; rows: number | null }[]>`
-      select to_regclass(${`"${schema}".outbox_setting`}) is not null as found,
-        (select n_live_tup::float8 from pg_stat_user_tables where schemaname = ${schema} and relname = 'outbox') as rows`,
-  );
-  if (there?.found !== true) return { version: null, domain: null, shards: null, rows: null };
-  const settings = await database.bounded(
-    (sql) => sql<{ name: string; value: unknown }[]>`select name, value from ${sql(schema)}.outbox_setting`,
-  );
-  const value = (name: string) => settings.find((each) => each.name === name)?.value ?? null;
-  const number = (name: string) => (typeof value(name) === 'number' ? Number(value(name)) : null);
-  const domain = value('domain');
-  return {
-    version: number('version'),
-    domain: typeof domain === 'string' ? domain : null,
-    shards: number('shards'),
-    rows: there.rows,
-  };
-}
-
-async function opened<T>(
-  config: PostgresqlConfig,
-  work: (database: ReturnType<typeof openDatabase>) => Promise<T>,
-): Promise<T> {
-  const database = openDatabase(config, { notice: () => undefined });
-  try {
-    return await work(database);
-  } finally {
-    await database.close();
+async function sql(asked: Asked, io: Io): Promise<number> {
+  const { databases, json } = asked;
+  if (asked.from !== null && asked.from > 0 && asked.shards === null) {
+    throw new UsageError('--from needs --shards: as many as `domaind db status` shows');
   }
-}
-
-function printSql(config: Config, databases: readonly PostgresqlConfig[], io: Io): number {
-  const { normalized, camel } = config.domain;
-  for (const { schema } of databases) {
-    const settings = {
-      version: currentVersion,
-      domain: normalized,
-      camel,
-      shards: 1,
-      external_brokers: config.outbox?.externalBrokers ?? [],
-    };
-    io.out(setupScript({ schema, settings, from: 0 }));
-  }
+  const { normalized: domain, camel, externalBrokers: external_brokers, shards } = wantedBy(asked);
+  const settings = { version: currentVersion, domain, camel, shards: shards ?? 1, external_brokers };
+  const scripts = databases.map(({ name, schema }) => ({
+    database: name,
+    sql: setupScript({ schema, settings, from: asked.from ?? 0 }),
+  }));
+  if (json) io.out(JSON.stringify(scripts));
+  else io.out(scripts.map(({ database, sql: text }) => `-- database "${database}"\n${text}`).join('\n'));
   return 0;
 }

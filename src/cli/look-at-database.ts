@@ -1,0 +1,32 @@
+import type { Database } from '../connection/database.ts';
+
+/** What stands in a database, whoever made it; null where it is not said. */
+export interface Found {
+  readonly version: number | null;
+  readonly domain: string | null;
+  readonly shards: number | null;
+  /** Estimated: counting them may take long. */
+  readonly rows: number | null;
+}
+
+export async function look(database: Database): Promise<Found> {
+  const { schema } = database;
+  const [there] = await database.bounded(
+    (sql) => sql<{ found: boolean; rows: number | null }[]>`
+      select has_table_privilege(to_regclass(${`"${schema}".outbox_setting`}), 'select') is true as found,
+        (select n_live_tup::float8 from pg_stat_user_tables where schemaname = ${schema} and relname = 'outbox') as rows`,
+  );
+  if (there?.found !== true) return { version: null, domain: null, shards: null, rows: null };
+  const settings = await database.bounded(
+    (sql) => sql<{ name: string; value: unknown }[]>`select name, value from ${sql(schema)}.outbox_setting`,
+  );
+  const value = (name: string) => settings.find((each) => each.name === name)?.value ?? null;
+  const number = (name: string) => (typeof value(name) === 'number' ? Number(value(name)) : null);
+  const domain = value('domain');
+  return {
+    version: number('version'),
+    domain: typeof domain === 'string' ? domain : null,
+    shards: number('shards'),
+    rows: there.rows,
+  };
+}
