@@ -1,3 +1,5 @@
+import type { Clock, Millis } from '../runtime/clock.ts';
+
 /** What is lent: one piece of work has it at a time. */
 export interface Pooled {
   /** Whether it may be lent again. */
@@ -20,12 +22,17 @@ interface Waiter<T> {
   readonly turnAway: (reason: Error) => void;
 }
 
-/** At most `max` at a time, of which up to `keep` are kept when they are free. `make` may fail; that is the asker's. */
+/**
+ * At most `max` at a time. Those above `keep` are ended once nobody has wanted them for `idleMs`: not at once, since
+ * connecting costs many times what a transaction does. `make` may fail; that is the asker's.
+ */
 export function createPool<T extends Pooled>(
-  { max, keep }: { readonly max: number; readonly keep: number },
+  { max, keep, idleMs }: { readonly max: number; readonly keep: number; readonly idleMs: Millis },
   make: () => Promise<T>,
+  clock: Clock,
 ): Pool<T> {
-  const free: T[] = [];
+  /** The one that was given back last is lent first, so those nobody wants gather in front. */
+  const free: { readonly one: T; readonly since: Millis }[] = [];
   const waiting: Waiter<T>[] = [];
   let size = 0;
   let closed: Error | null = null;
@@ -57,9 +64,9 @@ export function createPool<T extends Pooled>(
     async lend(signal) {
       if (closed !== null) throw closed;
       signal.throwIfAborted();
-      for (let one = free.pop(); one !== undefined; one = free.pop()) {
-        if (one.usable()) return one;
-        drop(one);
+      for (let found = free.pop(); found !== undefined; found = free.pop()) {
+        if (found.one.usable()) return found.one;
+        drop(found.one);
       }
       if (size < max) {
         size += 1;
@@ -72,12 +79,16 @@ export function createPool<T extends Pooled>(
       if (closed !== null || !one.usable()) return drop(one);
       const next = waiting.shift();
       if (next !== undefined) return next.serve(one);
-      if (size > keep) return drop(one);
-      free.push(one);
+      const now = clock.monotonic();
+      free.push({ one, since: now });
+      const [oldest] = free;
+      if (size <= keep || oldest === undefined || now - oldest.since <= idleMs) return;
+      free.shift();
+      drop(oldest.one);
     },
     close(reason) {
       closed = reason;
-      for (const one of free.splice(0)) drop(one);
+      for (const { one } of free.splice(0)) drop(one);
       for (const { turnAway } of waiting.splice(0)) turnAway(reason);
     },
   };

@@ -19,6 +19,9 @@ export interface DatabaseDeps {
 
 const maxAgeMs: Millis = 30 * 60_000;
 
+/** A connection above `pool_size` is kept so long without work. */
+const idleMs: Millis = 30_000;
+
 /** Of all connections, those kept for the daemon itself: relays, leases, counts. */
 const ownShare = 3;
 
@@ -66,8 +69,8 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
 
   const max = Math.max(2, poolSize + maxOverflow);
   const own = Math.min(ownShare, Math.floor(max / 2));
-  const daemons = createPool({ max: own, keep: own }, connect);
-  const handlers = createPool({ max: max - own, keep: Math.max(1, poolSize - own) }, connect);
+  const daemons = createPool({ max: own, keep: own, idleMs }, connect, clock);
+  const handlers = createPool({ max: max - own, keep: Math.max(1, poolSize - own), idleMs }, connect, clock);
 
   return {
     name,

@@ -40,7 +40,7 @@ export interface AskOptions {
 }
 
 /**
- * One connection that comes back by itself and never sends a command twice. Every method throws UnavailableError when
+ * One connection, made when it is first needed, that comes back by itself and never sends a command twice. Every method throws UnavailableError when
  * there is no connection in time, when it is lost before the answer, or when the answer takes too long: then the
  * command may have been carried out.
  */
@@ -76,6 +76,7 @@ export function createRedisConnection(config: RedisConnectionConfig, deps: Redis
   let attempts = 0;
   let handshakes = 0;
   let lost = false;
+  let started = false;
   let id: number | null = null;
 
   const client = new Redis({
@@ -91,6 +92,7 @@ export function createRedisConnection(config: RedisConnectionConfig, deps: Redis
     enableReadyCheck: false,
     disableClientInfo: true,
     disconnectTimeout: 100,
+    lazyConnect: true,
     retryStrategy: () => {
       attempts += 1;
       return backoff(reconnecting, attempts, random);
@@ -155,6 +157,11 @@ export function createRedisConnection(config: RedisConnectionConfig, deps: Redis
   async function ready(signal?: AbortSignal): Promise<void> {
     if (state === 'ready' || signal?.aborted) return;
     if (state === 'closed') throw unavailable('redis_closed', 'the connection was closed', null);
+    if (!started) {
+      started = true;
+      // What becomes of it is told by the events.
+      client.connect().catch(() => undefined);
+    }
     const over = new AbortController();
     const connected = new Promise<void>((go, fail) => {
       waiting.add({ go, fail });
