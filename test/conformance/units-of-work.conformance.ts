@@ -219,6 +219,15 @@ export function unitsOfWorkConformance(name: string, create: () => Promise<Units
       assert.deepEqual(await read('twins', 'a'), { n: 1 });
     });
 
+    it('takes effect once when two have the same message at once and neither knew of the other before its commit', async () => {
+      const occasion = anOccasion();
+      const [one, other] = [begin(occasion), begin(occasion)];
+      for (const work of [one, other]) work.add(anEvent('RaisedByTwins'));
+      const outcomes = await Promise.all([one.commit(), other.commit()]);
+      assert.deepEqual(outcomes.sort(), ['committed', 'duplicate']);
+      assert.equal((await database.outbox()).filter((row) => row.name === 'RaisedByTwins').length, 1);
+    });
+
     it('loses no change of a document that many read, change and write back at once', async () => {
       const increment = () =>
         committed(async (work) => {
