@@ -1,11 +1,11 @@
-import type { BrokerConfig } from '../config/config.ts';
 import type { RedisConnection } from '../connection/redis.ts';
-import { createRedisConnection } from '../connection/redis.ts';
 import { listOf, numberOf, textOf } from '../connection/reply-of-redis.ts';
-import type { Clock, Millis, Random } from '../runtime/clock.ts';
+import type { Millis } from '../runtime/clock.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
-import type { Broker, BrokerNotice, ConsumeOptions, GroupState } from './broker.ts';
+import type { Broker, ConsumeOptions, GroupState } from './broker.ts';
 import { createAsk } from './redis-ask.ts';
+import type { RedisBrokerConfig, RedisBrokerDeps } from './redis-connections.ts';
+import { createConnections } from './redis-connections.ts';
 import { createRedisConsumer } from './redis-consumer.ts';
 import { createHand } from './redis-hand.ts';
 import { createRedisKeys } from './redis-keys.ts';
@@ -13,15 +13,6 @@ import type { Membership } from './redis-membership.ts';
 import { ensureGroups } from './redis-membership.ts';
 import { createRedisPublish } from './redis-publish.ts';
 import { inspect as inspectScript } from './redis-scripts.ts';
-
-export type RedisBrokerConfig = Extract<BrokerConfig, { readonly uri: string }>;
-
-export interface RedisBrokerDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Told of losses and returns of the connections, once an outage, and of groups that had to be made again. */
-  readonly notice: (notice: BrokerNotice) => void;
-}
 
 /**
  * Redis Streams, from Redis 6.2 on. One connection for all commands and one for each consumer, which blocks in its reads.
@@ -99,37 +90,6 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
   function ageOf(id: string | null): Millis | null {
     return id === null ? null : Math.max(0, clock.now() - Number(id.split('-')[0]));
   }
-}
-
-/** Connections whose losses are told as one: the first that is lost, and the last that comes back. */
-function createConnections(config: RedisBrokerConfig, { clock, random, notice }: RedisBrokerDeps) {
-  const { name, uri, tls, connectTimeoutMs, commandTimeoutMs } = config;
-  const lost = new Set<symbol>();
-  return (clientName: string): RedisConnection => {
-    const mine = Symbol(clientName);
-    const found = () => {
-      if (lost.delete(mine) && lost.size === 0) notice({ kind: 'connection_ready', error: null });
-    };
-    const connection = createRedisConnection(
-      { name: `broker "${name}"`, uri, tls, connectTimeoutMs, commandTimeoutMs, clientName },
-      {
-        clock,
-        random,
-        onRestored: found,
-        onLost(error) {
-          if (lost.size === 0) notice({ kind: 'connection_lost', error });
-          lost.add(mine);
-        },
-      },
-    );
-    return {
-      ...connection,
-      close() {
-        connection.close();
-        lost.delete(mine);
-      },
-    };
-  };
 }
 
 const tooManyConnections = (name: string, max: number) =>

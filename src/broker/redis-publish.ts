@@ -1,5 +1,5 @@
 import type { RedisCommand } from '../connection/reply-of-redis.ts';
-import { listOf, RedisReplyError, textOf } from '../connection/reply-of-redis.ts';
+import { listOf, RedisReplyError } from '../connection/reply-of-redis.ts';
 import { UnavailableError } from '../runtime/errors.ts';
 import type { Failure } from '../runtime/failure.ts';
 import type { Outgoing, PublishResult } from './broker.ts';
@@ -7,7 +7,7 @@ import type { Ask } from './redis-ask.ts';
 import { alwaysTaken, createEntryLimit } from './redis-entry-limit.ts';
 import { faultOf } from './redis-errors.ts';
 import type { RedisKeys } from './redis-keys.ts';
-import { publish as script } from './redis-scripts.ts';
+import { publish } from './redis-scripts.ts';
 
 /** Entries in one call: enough to make the round trip cheap, few enough that Redis serves others in between. */
 const maxEntries = 500;
@@ -19,15 +19,26 @@ const hangUps = 3;
 interface Item {
   readonly entry: Outgoing;
   readonly index: number;
+  readonly text: string;
   readonly bytes: number;
+  readonly id: string | null;
 }
+
+/** How entries are appended. */
+export interface Appending {
+  readonly script: string;
+  /** What is appended of a body, and the id of that, null where Redis gives it one. */
+  wrap(body: string): { readonly text: string; readonly id: string | null };
+}
+
+const toStream: Appending = { script: publish, wrap: (text) => ({ text, id: null }) };
 
 /**
  * Appends batches, each chunk of up to 500 entries in one call of a script that tells the fate of every entry. Where Redis
  * turns a whole chunk away for the sake of one entry (it is larger than the server takes, or its stream is forbidden), the
  * chunk is cut until that entry stands alone. Measured with 500-byte bodies: several times the rate of a pipeline of XADDs.
  */
-export function createRedisPublish(ask: Ask, keys: RedisKeys) {
+export function createRedisPublish(ask: Ask, keys: RedisKeys, { script, wrap }: Appending = toStream) {
   const largestEntry = createEntryLimit(ask);
 
   return async function publish(entries: readonly Outgoing[]): Promise<readonly PublishResult[]> {
@@ -54,14 +65,14 @@ export function createRedisPublish(ask: Ask, keys: RedisKeys) {
       for (const [position, { command, items: sent }] of calls.entries()) {
         const answer = answers[position] ?? null;
         if (answer instanceof Error) await turnedAway(answer, sent, command, hungUp);
-        else for (const [at, text] of listOf(answer).entries()) outcome(sent[at], textOf(text) ?? '', command);
+        else for (const [at, text] of listOf(answer).entries()) outcome(sent[at], String(text), command);
       }
     }
 
     function outcome(item: Item | undefined, text: string, command: RedisCommand): void {
       if (item === undefined || text === '=') return;
       if (!text.startsWith('-')) {
-        results[item.index] = { kind: 'confirmed', id: text };
+        results[item.index] = { kind: 'confirmed', id: item.id ?? text };
         return;
       }
       const error = new RedisReplyError(text.slice(1));
@@ -86,14 +97,14 @@ export function createRedisPublish(ask: Ask, keys: RedisKeys) {
       const orderKeys = numbering(items.map(({ entry }) => entry.key));
       const names = streams.values.map((stream) => keys.keyOf(stream ?? ''));
       const streamOf = names.length === 1 ? '' : streams.numbers.join(' ');
-      const bodies = items.map(({ entry }) => entry.body);
+      const bodies = items.map(({ text }) => text);
       return {
         items,
         command: ['EVAL', script, names.length, ...names, streamOf, orderKeys.numbers.join(' '), ...bodies],
       };
     }
 
-    for (const chunk of chunks(entries)) {
+    for (const chunk of chunks(entries, wrap)) {
       const largest = chunk.some(({ bytes }) => bytes > alwaysTaken) ? await largestEntry() : alwaysTaken;
       let run: Item[] = [];
       for (const item of chunk) {
@@ -112,17 +123,18 @@ export function createRedisPublish(ask: Ask, keys: RedisKeys) {
   };
 }
 
-function* chunks(entries: readonly Outgoing[]): Generator<readonly Item[]> {
+function* chunks(entries: readonly Outgoing[], wrap: Appending['wrap']): Generator<readonly Item[]> {
   let chunk: Item[] = [];
   let total = 0;
   for (const [index, entry] of entries.entries()) {
-    const bytes = Buffer.byteLength(entry.body);
+    const { text, id } = wrap(entry.body);
+    const bytes = Buffer.byteLength(text);
     if (chunk.length === maxEntries || (chunk.length > 0 && total + bytes > maxBytes)) {
       yield chunk;
       chunk = [];
       total = 0;
     }
-    chunk.push({ entry, index, bytes });
+    chunk.push({ entry, index, text, bytes, id });
     total += bytes;
   }
   if (chunk.length > 0) yield chunk;

@@ -9,14 +9,7 @@
  * entries that are pending is in redis-pending-scripts.ts.
  */
 
-/**
- * Appends entries in their order, one by one, so that one refusal does not stop the others.
- *
- * KEYS streams. ARGV[1] for each entry the number of its stream among KEYS, or empty when there is one stream. ARGV[2]
- * for each entry a number that stands for its key, 0 for none. ARGV[3…] bodies. Returns for each entry its id, or `-` and
- * the error, or `=` where it was not attempted since one before it with the same key was refused.
- */
-export const publish = `
+const appendWith = (append: string): string => `
 local function numbers(text)
   local list = {}
   for number in string.gmatch(text, '%d+') do list[#list + 1] = tonumber(number) end
@@ -27,7 +20,8 @@ for index = 1, #ARGV - 2 do
   if key_of and stopped[key_of[index]] then
     results[index] = '='
   else
-    local id = redis.pcall('XADD', KEYS[stream_of[index] or 1], '*', 'data', ARGV[index + 2])
+    local key, body = KEYS[stream_of[index] or 1], ARGV[index + 2]
+    local id = ${append}
     if type(id) == 'table' then
       key_of = key_of or numbers(ARGV[2])
       if key_of[index] ~= 0 then stopped[key_of[index]] = true end
@@ -37,6 +31,31 @@ for index = 1, #ARGV - 2 do
   end
 end
 return results
+`;
+
+/**
+ * Appends entries in their order, one by one, so that one refusal does not stop the others.
+ *
+ * KEYS streams. ARGV[1] for each entry the number of its stream among KEYS, or empty when there is one stream. ARGV[2]
+ * for each entry a number that stands for its key, 0 for none. ARGV[3…] bodies. Returns for each entry its id, or `-` and
+ * the error, or `=` where it was not attempted since one before it with the same key was refused.
+ */
+export const publish = appendWith("redis.pcall('XADD', key, '*', 'data', body)");
+
+/** The same for streams that are lists. Returns the new length in the place of an id. */
+export const push = appendWith("redis.pcall('RPUSH', key, body)");
+
+/**
+ * What a group has not read of a list, and the move of its position, in one step: so that no two consumers read the same.
+ * A position behind the end stands for a list that was there before. KEYS[2] position. ARGV[1] how many at most. Returns
+ * the position of the first, and the items.
+ */
+export const shift = `
+local position = tonumber(redis.call('GET', KEYS[2]) or 0)
+if position > redis.call('LLEN', KEYS[1]) then position = 0 end
+local items = redis.call('LRANGE', KEYS[1], position, position + tonumber(ARGV[1]) - 1)
+if #items > 0 then redis.call('SET', KEYS[2], position + #items) end
+return { position, items }
 `;
 
 /**

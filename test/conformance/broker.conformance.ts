@@ -201,7 +201,7 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
       await consumer.read({ ...now, count: 2 });
       const behind = await broker.inspect(stream, 'group');
       assert.equal(behind.lag, 1);
-      assert.equal(typeof behind.lagMs, 'number');
+      assert.ok(behind.lagMs === null || behind.lagMs >= 0);
       await consumer.read(now);
       const { lag, lagMs } = await broker.inspect(stream, 'group');
       assert.deepEqual({ lag, lagMs }, { lag: 0, lagMs: 0 });

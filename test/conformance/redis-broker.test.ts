@@ -1,5 +1,5 @@
-import type { RedisBrokerConfig } from '../../src/broker/redis-broker.ts';
 import { createRedisBroker } from '../../src/broker/redis-broker.ts';
+import type { RedisBrokerConfig } from '../../src/broker/redis-connections.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
 import { startRedis } from '../support/redis-server.ts';
 import type { BrokerHarness } from './broker.conformance.ts';

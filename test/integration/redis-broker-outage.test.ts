@@ -79,6 +79,7 @@ describe('A Redis broker through outages', () => {
   it('returns empty from a read that is told to stop while there is no server', async () => {
     const { broker } = redisBrokerAt(redis.url, { ...quick, connectTimeoutMs: 60_000 });
     const consumer = await broker.consume({ streams: ['stop'], group: 'g', consumer: 'c' });
+    assert.deepEqual(await consumer.read(atOnce), []);
     redis.pause();
     await assert.rejects(consumer.read(atOnce), UnavailableError);
     const stop = new AbortController();

@@ -1,6 +1,6 @@
 import type { Broker, BrokerNotice, Delivery, ReadRequest } from '../../src/broker/broker.ts';
-import type { RedisBrokerConfig } from '../../src/broker/redis-broker.ts';
 import { createRedisBroker } from '../../src/broker/redis-broker.ts';
+import type { RedisBrokerConfig } from '../../src/broker/redis-connections.ts';
 import { systemClock, systemRandom } from '../../src/runtime/clock.ts';
 import { UnavailableError } from '../../src/runtime/errors.ts';
 
