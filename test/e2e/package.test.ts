@@ -101,18 +101,21 @@ describe('the npm package', () => {
       [brokers.default]
       provider = "inline"
       [server]
-      default_subscription_type = "stream"`,
+      default_subscription_type = "stream"
+      [server.health]
+      enabled = false`,
     );
-    const { status, stdout, stderr } = domaind('check');
+    const { status, stdout, stderr } = domaind('server', '--dry-run');
     assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /^Orders +shop::order:command /m);
   });
 
-  it('refuses a handler module that is broken, in the same place', () => {
+  it('refuses a handler module that is broken, with its place', () => {
     writeFileSync(join(app, 'handlers/broken.js'), 'export const Orders = commandHandler(;');
-    const { status, stdout, stderr } = domaind('check');
+    const { status, stdout, stderr } = domaind('server', '--dry-run');
     rmSync(join(app, 'handlers/broken.js'));
     assert.equal(status, 78, stdout + stderr);
-    assert.match(stdout + stderr, /handlers\/broken\.js/);
+    assert.match(stderr, /handlers\/broken\.js:1/);
   });
 
   it('brings types for what it exports', () => {
