@@ -116,14 +116,19 @@ function subscriptionFor(
   const { id, clock, random, emit, handlerLog, loopOptions } = deps;
   const { name, group } = handler;
   const broker = providers.broker(handler.broker);
+  const deadlines = createDeadlines(settings.handlerTimeoutMs, { clock, hard });
   const open = createOpen(handler, {
     domain: config.domain.normalized,
     config: config.custom,
     unitsOfWork: providers.database(handler.database).unitsOfWork,
     log: ({ handler: subscription, ...facts }) => handlerLog({ subscription, ...facts }),
-    deadlines: createDeadlines(settings.handlerTimeoutMs, { clock, hard }),
+    deadlines,
+    quickRetries: config.server,
+    clock,
+    random,
+    hard,
   });
-  return createSubscription(settings, {
+  const subscription = createSubscription(settings, {
     name,
     stream: handler.streams.join(', '),
     join: () => broker.consume({ streams, group, consumer: `${name}-${id}` }),
@@ -133,6 +138,13 @@ function subscriptionFor(
     emit,
     loopOptions,
   });
+  return {
+    name,
+    async run(shutdown) {
+      await subscription.run(shutdown);
+      deadlines.close();
+    },
+  };
 }
 
 function watchedBy(config: Config, plan: readonly PlanRow[], providers: Providers): Watched {

@@ -3,6 +3,8 @@ import type { Incoming } from '../handler/incoming.ts';
 import { correlationIdOf, openExternal } from '../handler/incoming.ts';
 import type { Invocable, InvokeDeps } from '../handler/invoke.ts';
 import { invoke } from '../handler/invoke.ts';
+import type { QuickRetries, QuickRetriesDeps } from '../handler/quick-retries.ts';
+import { withQuickRetries } from '../handler/quick-retries.ts';
 import { decode } from '../message/codec.ts';
 import { DecodeError } from '../runtime/errors.ts';
 import { toError } from '../runtime/failure.ts';
@@ -14,7 +16,7 @@ import type { Opened } from './opened.ts';
  */
 export function createOpen(
   handler: Invocable & { readonly kind: string },
-  deps: InvokeDeps,
+  deps: InvokeDeps & { readonly quickRetries: QuickRetries } & QuickRetriesDeps,
 ): (delivery: Delivery) => Opened {
   const external = handler.kind === 'subscriber';
 
@@ -41,7 +43,16 @@ export function createOpen(
       messageType: incoming.kind === 'EXTERNAL' ? null : incoming.type,
       correlationId: correlationIdOf(incoming),
       raisedAt: incoming.kind === 'EXTERNAL' ? null : instantOf(incoming.time),
-      run: ({ attempt, signal }) => invoke(handler, incoming, { entryId, attempt, signal }, deps),
+      run({ attempt, signal }) {
+        // What the first call was given may have been changed by it; the next one gets its own.
+        let fresh: Incoming | null = incoming;
+        const call = () => {
+          const given = fresh ?? incomingIn(delivery);
+          fresh = null;
+          return invoke(handler, given, { entryId, attempt, signal }, deps);
+        };
+        return withQuickRetries(call, deps.quickRetries, deps);
+      },
     };
   };
 }

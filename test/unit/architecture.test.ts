@@ -27,7 +27,7 @@ const allowed: Record<string, readonly string[]> = {
 
 /** Station logic knows ports; only these files know adapters. */
 const adapter = /(^|\/)(memory|inline|redis|redis-pubsub|postgresql|message-db)-[a-z-]+\.ts$/;
-const knowsAdapters = /^(providers\.ts|client\/|cli\/|testing\.ts)/;
+const knowsAdapters = /^(providers\.ts|connection\/|client\/|cli\/|testing\.ts)/;
 
 /** Each npm package has its doors; types may pass everywhere. */
 const doors: Record<string, RegExp> = {
