@@ -1,0 +1,109 @@
+import { cwd, env } from 'node:process';
+import type { TransactionSql } from 'postgres';
+import { loadConfig } from '../config/load-config.ts';
+import type { Database } from '../connection/database.ts';
+import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
+import type { PostgresqlConfig } from '../connection/postgresql.ts';
+import { openDatabase } from '../connection/postgresql.ts';
+import type { MessageName, Payloads } from '../handler/handler.ts';
+import type { NewMessage } from '../message/compose.ts';
+import { outboxCall, outboxParameters } from '../message/outbox-call.ts';
+import { MisconfiguredError } from '../runtime/errors.ts';
+import type { ClientProcessOptions, ClientRaiseOptions } from './messages.ts';
+import { commandOf, eventOf } from './messages.ts';
+import { idIn } from './write.ts';
+
+/** Where the outbox is: as a domain.toml says, or by its URI. */
+export type ClientConfig =
+  | {
+      /** The path of domain.toml; default: DOMAIND_CONFIG, else searched for as the daemon does. */
+      readonly config?: string;
+      /** A name under `[databases]`; default `default`. */
+      readonly database?: string;
+      /** The overlay; default: DOMAIND_ENV. */
+      readonly env?: string;
+      readonly databaseUri?: never;
+    }
+  | {
+      readonly databaseUri: string;
+      /** Where the tables of domaind are; default `public`. */
+      readonly schema?: string;
+      /** Connections at most; default 10. */
+      readonly poolSize?: number;
+    };
+
+export interface ClientTransaction {
+  /** The driver `postgres`, in this transaction: `` await tx.sql`insert …` ``. */
+  readonly sql: TransactionSql;
+  /** An event, written to the outbox in this transaction; its message id. */
+  raise<Name extends MessageName>(name: Name, options: ClientRaiseOptions<Payloads[Name]>): Promise<string>;
+  /** A command, written to the outbox in this transaction; its message id. */
+  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ClientProcessOptions): Promise<string>;
+}
+
+/** An application's way to the outbox. Errors are those of domaind where the database is away or not set up. */
+export interface Client {
+  /** A command in a transaction of its own; its message id. */
+  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ClientProcessOptions): Promise<string>;
+  /** An event in a transaction of its own; its message id. */
+  raise<Name extends MessageName>(name: Name, options: ClientRaiseOptions<Payloads[Name]>): Promise<string>;
+  /**
+   * Runs `work` in a transaction: committed when it returns, rolled back when it throws, and then its error is thrown on.
+   * An UnavailableError of code `commit_unknown` says that the commit may have taken place or not.
+   */
+  transaction<T>(work: (tx: ClientTransaction) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Opens a pool of connections; none is made before it is needed. Throws ConfigError or MisconfiguredError. */
+export async function connect(config: ClientConfig = {}): Promise<Client> {
+  const database = openDatabase(await databaseIn(config), { notice: () => undefined });
+
+  const write = (message: NewMessage) =>
+    database.bounded((sql) => sql.unsafe(outboxCall(database.schema), outboxParameters([message]))).then(idIn);
+
+  return {
+    process: async (name, data, options) => write(commandOf(name, data, options)),
+    raise: async (name, options) => write(eventOf(name, options)),
+    transaction: (work) => within(database, work),
+    close: () => database.close(),
+  };
+}
+
+async function within<T>(database: Database, work: (tx: ClientTransaction) => Promise<T>): Promise<T> {
+  const transaction = database.transaction();
+  const { sql } = transaction;
+  const write = async (message: NewMessage) => {
+    try {
+      return idIn(await sql.unsafe(outboxCall(database.schema), outboxParameters([message])));
+    } catch (error) {
+      throw toDatabaseError(error, database.name);
+    }
+  };
+  try {
+    const result = await work({
+      sql,
+      raise: async (name, options) => write(eventOf(name, options)),
+      process: async (name, data, options) => write(commandOf(name, data, options)),
+    });
+    await transaction.commit();
+    return result;
+  } catch (error) {
+    await transaction.rollback();
+    throw error;
+  }
+}
+
+async function databaseIn(config: ClientConfig): Promise<PostgresqlConfig> {
+  if (config.databaseUri !== undefined) {
+    const { databaseUri: uri, schema = 'public', poolSize = 10 } = config;
+    const limits = { poolSize, maxOverflow: 0, connectTimeoutMs: 5_000, statementTimeoutMs: 30_000 };
+    return { provider: 'postgresql', name: 'default', uri, directUri: null, schema, ...limits };
+  }
+  const { config: path = null, database: name = 'default', env: overlay = null } = config;
+  const loaded = await loadConfig({ path, env: overlay, cwd: cwd(), environment: env });
+  const found = loaded.config.databases.get(name);
+  if (found?.provider === 'postgresql') return found;
+  const fault = found === undefined ? 'is not in' : 'is of provider memory in';
+  throw new MisconfiguredError('no_database', `[databases.${name}] ${fault} ${loaded.config.file}`);
+}
