@@ -59,8 +59,14 @@ export interface Client {
 export async function connect(config: ClientConfig = {}): Promise<Client> {
   const database = openDatabase(await databaseIn(config), { notice: () => undefined });
 
-  const write = (message: NewMessage) =>
-    database.bounded((sql) => sql.unsafe(outboxCall(database.schema), outboxParameters([message]))).then(idIn);
+  async function write(message: NewMessage): Promise<string> {
+    try {
+      const parameters = outboxParameters([message]);
+      return idIn(await database.bounded((sql) => sql.unsafe(outboxCall(database.schema), parameters)));
+    } catch (error) {
+      throw refusalIn(error);
+    }
+  }
 
   return {
     process: async (name, data, options) => write(commandOf(name, data, options)),
@@ -77,7 +83,7 @@ async function within<T>(database: Database, work: (tx: ClientTransaction) => Pr
     try {
       return idIn(await sql.unsafe(outboxCall(database.schema), outboxParameters([message])));
     } catch (error) {
-      throw toDatabaseError(error, database.name);
+      throw refusalIn(toDatabaseError(error, database.name));
     }
   };
   try {
@@ -92,6 +98,13 @@ async function within<T>(database: Database, work: (tx: ClientTransaction) => Pr
     await transaction.rollback();
     throw error;
   }
+}
+
+/** What the SQL functions say about their arguments is said to be read, and holds none of their values. */
+function refusalIn(error: unknown): unknown {
+  const cause = error instanceof Error ? error.cause : null;
+  const ours = cause instanceof Error && 'code' in cause && cause.code === '22023' && /^outbox_/.test(cause.message);
+  return ours ? new TypeError(cause.message, { cause: error }) : error;
 }
 
 async function databaseIn(config: ClientConfig): Promise<PostgresqlConfig> {
