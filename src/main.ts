@@ -67,9 +67,12 @@ const never: Shutdown = { soft: new AbortController().signal, hard: new AbortCon
 const processIo: Io = {
   out: (text) => void process.stdout.write(`${text}\n`),
   err: (text) => void process.stderr.write(`${text}\n`),
+  ...(process.stderr.isTTY === true
+    ? { progress: (text: string | null) => void process.stderr.write(`\r\x1b[K${text ?? ''}`) }
+    : {}),
   environment: process.env,
   cwd: process.cwd(),
-  width: process.stdout.columns ?? 80,
+  width: process.stdout.columns || 80,
   isTty: process.stdout.isTTY === true,
 };
 

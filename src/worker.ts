@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Config, SubscriptionConfig } from './config/config.ts';
 import { resolveSubscription } from './config/resolve.ts';
 import { createDeadlines } from './handler/deadlines.ts';
@@ -191,6 +192,8 @@ async function reach(need: () => Promise<void>, until: Millis, clock: Clock, sto
 async function runAll(services: readonly Service[], shutdown: Shutdown, emit: Emit): Promise<void> {
   const broken = new AbortController();
   const soft = AbortSignal.any([shutdown.soft, broken.signal]);
+  // Every loop of every subscription listens: more than the ten that Node takes for a leak.
+  setMaxListeners(0, soft, shutdown.hard);
   const run = async (service: Service) => {
     try {
       await service.run({ soft, hard: shutdown.hard });

@@ -5,6 +5,7 @@ import type { Worker } from '../worker.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import { serve } from './serve.ts';
+import { followSupervisor, supervise, supervisedBy } from './supervise.ts';
 
 const usage = 'domaind dev [--config FILE]';
 
@@ -17,7 +18,7 @@ export const dev: Command = {
   --config FILE    domain.toml; default: DOMAIND_CONFIG, else searched for
 
 Databases, brokers and the event store are replaced by those in memory, and [server.ingress] listens on loopback.
-Nothing outlives the process.
+Nothing outlives the process. A change of the file or of a handler starts it again.
 
 example: domaind dev`,
   async run(argv, io, shutdown) {
@@ -28,6 +29,10 @@ example: domaind dev`,
       cwd: io.cwd,
       environment: io.environment,
     });
+    if (io.environment[supervisedBy] === undefined) {
+      return supervise([config.file, ...config.handlers.paths], io, shutdown);
+    }
+    followSupervisor();
     const options = { parts: ['relay', 'subscriptions'] as const, untilIdle: false, dryRun: false };
     return serve({ config: embedded(config), warnings, ...options, greeting }, io, shutdown);
   },
@@ -47,31 +52,35 @@ function embedded(config: Config): Config {
   };
 }
 
-/** A command that can be pasted: it sends the first command that a handler takes, with the payload it shows. */
+/** Commands that can be pasted: one for each message that a handler shows an example of. */
 function greeting({ plan }: Worker, port: number | null): readonly string[] {
   if (port === null) return [];
-  const [first] = plan.flatMap(({ handler }) => requestsFor(handler));
-  if (first === undefined) return [`messages are taken at http://127.0.0.1:${port}`];
-  const { path, payload } = first;
-  return [
-    'Send a message from another terminal:',
-    '',
-    `  curl -i http://127.0.0.1:${port}${path} -H 'content-type: application/json' -d '${payload}'`,
-    '',
-  ];
-}
-
-function requestsFor({ kind, aliases, handles }: LoadedHandler): readonly Request[] {
-  if (kind !== 'command_handler') return [];
-  return [...handles.keys()]
-    .filter((name) => name !== '$any')
-    .map((name) => ({
-      path: `/commands/${aliases[0]?.replace('Commands:', '') ?? ''}/${name}`,
-      payload: JSON.stringify({}).replaceAll("'", "'\\''"),
-    }));
+  const address = `http://127.0.0.1:${port}`;
+  const requests = plan.flatMap(({ handler }) => requestsFor(handler));
+  const shown = requests.filter(({ payload }) => payload !== null);
+  const lines = (shown.length > 0 ? shown : requests.slice(0, 1)).map(
+    ({ path, payload }) => `  curl -i ${address}${path} -H 'content-type: application/json' -d '${payload ?? '{}'}'`,
+  );
+  if (lines.length === 0) return [`Messages are taken at ${address}`, ''];
+  return ['Send a message from another terminal:', '', ...lines, ''];
 }
 
 interface Request {
   readonly path: string;
-  readonly payload: string;
+  /** As a shell takes it between single quotes; null where the handler shows none. */
+  readonly payload: string | null;
+}
+
+function requestsFor({ kind, aliases, handles, streams, examples }: LoadedHandler): readonly Request[] {
+  const payloadOf = (name: string) => {
+    const example = examples.get(name);
+    return example === undefined ? null : JSON.stringify(example).replaceAll("'", "'\\''");
+  };
+  if (kind === 'subscriber')
+    return streams.map((stream) => ({ path: `/streams/${stream}`, payload: payloadOf('$any') }));
+  if (kind !== 'command_handler') return [];
+  const category = aliases[0]?.replace('Commands:', '') ?? '';
+  return [...handles.keys()]
+    .filter((name) => name !== '$any')
+    .map((name) => ({ path: `/commands/${category}/${name}`, payload: payloadOf(name) }));
 }

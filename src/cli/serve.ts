@@ -53,7 +53,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     { fd: 2, maxHeld: maxLogHeld },
     { clock, onDropped: (count) => emit({ event: 'log.lines_dropped', count }) },
   );
-  const terminal = { isTty: process.stderr.isTTY === true, columns: process.stderr.columns ?? 100 };
+  const terminal = { isTty: process.stderr.isTTY === true, columns: process.stderr.columns || 100 };
   const color = terminal.isTty && !io.environment['NO_COLOR'];
   const log = createLog(config.logging, { lines, clock, color, ...terminal });
   const state = createHealthState();

@@ -125,6 +125,7 @@ const optionTypes: ReadonlyMap<string, 'text' | 'table'> = new Map([
   ['database', 'text'],
   ['profile', 'text'],
   ['subscription', 'table'],
+  ['examples', 'table'],
 ]);
 
 function faultsOfOptions(options: Record<string, unknown>): readonly string[] {
@@ -132,7 +133,7 @@ function faultsOfOptions(options: Record<string, unknown>): readonly string[] {
     const type = optionTypes.get(key);
     if (type === undefined) return [`has an unknown option ${key}; known are ${[...optionTypes.keys()].join(', ')}`];
     if (value === undefined || (type === 'text' ? isText(value) : isRecord(value))) return [];
-    return [`${key} must be ${type === 'text' ? 'a text that is not empty' : 'a table of settings'}`];
+    return [`${key} must be ${type === 'text' ? 'a text that is not empty' : 'a table'}`];
   });
 }
 

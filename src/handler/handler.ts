@@ -115,6 +115,8 @@ export interface HandlerOptions {
   readonly profile?: string;
   /** Any field of the subscription type, as in `[server.subscriptions.<Handler>]`. */
   readonly subscription?: { readonly [field: string]: string | number | boolean };
+  /** A payload for each message name, to read and to try: `domaind dev` prints a command that sends one. */
+  readonly examples?: { readonly [name: string]: JsonObject };
 }
 
 export type HandlerKind = 'command_handler' | 'event_handler' | 'projector' | 'subscriber';

@@ -1,4 +1,5 @@
 import type { DomainConfig } from '../config/config.ts';
+import type { JsonObject } from '../message/message.ts';
 import { categoryOf, commandCategory, isCategory, isStreamName } from '../message/stream-name.ts';
 import type { HandlerDefinition, HandlerFunction, HandlerKind, HandlerOptions } from './handler.ts';
 import { handlerMark } from './handler.ts';
@@ -21,6 +22,8 @@ export interface LoadedHandler {
   readonly aliases: readonly string[];
   readonly profile: string | null;
   readonly subscription: NonNullable<HandlerOptions['subscription']> | null;
+  /** Payloads to try, by message name. */
+  readonly examples: ReadonlyMap<string, JsonObject>;
   /** Absolute. */
   readonly file: string;
   readonly exportName: string;
@@ -66,6 +69,7 @@ export function toLoadedHandler(
     aliases: kind === 'command_handler' ? sources.map((source) => `Commands:${source}`) : [],
     profile: options.profile ?? null,
     subscription: options.subscription ?? null,
+    examples: new Map(Object.entries(options.examples ?? {})),
     file,
     exportName,
     place: place ?? file,

@@ -3,6 +3,7 @@ import { commandHandler, projector } from 'domaind';
 /** Takes books into stock. */
 export const BookCommandHandler = commandHandler({
   category: 'book',
+  examples: { AddBook: { title: 'Dune', author: 'Frank Herbert', price: 15.99 } },
   handles: {
     async AddBook(command, ctx) {
       const { book_id = command.id, title, author, price } = command.data;

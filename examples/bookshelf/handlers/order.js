@@ -3,6 +3,7 @@ import { commandHandler, NonRetryableError } from 'domaind';
 /** Takes orders: keeps each as a document and says that it was placed, in one transaction. */
 export const OrderCommandHandler = commandHandler({
   category: 'order',
+  examples: { PlaceOrder: { customer: 'Ada', items: ['Dune'] } },
   handles: {
     async PlaceOrder(command, ctx) {
       // The id of a command stays the same however often it is delivered, so it does for an order that brings none.
