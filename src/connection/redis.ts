@@ -200,6 +200,8 @@ export function createRedisConnection(config: RedisConnectionConfig, deps: Redis
   function answer(error: Error, command: RedisCommand | undefined): Error {
     const cause = withoutCommand(error);
     if (cause instanceof RedisReplyError) return cause;
+    // The socket may be known to be dead before its close is told: who asks again must wait for the next one.
+    if (state === 'ready') reject(new Error('the connection was lost'));
     const text = `the connection was lost before ${command?.[0]} was answered: it may have been carried out`;
     return unavailable('redis_connection_lost', text, cause);
   }

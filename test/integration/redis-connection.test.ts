@@ -15,6 +15,8 @@ import { once } from '../support/redis-broker.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { startRedis } from '../support/redis-server.ts';
 
+const yes = () => true;
+const no = () => false;
 const certificate = fileURLToPath(new URL('../fixtures/tls/server-cert.pem', import.meta.url));
 const key = fileURLToPath(new URL('../fixtures/tls/server-key.pem', import.meta.url));
 
@@ -103,6 +105,22 @@ describe('A connection to Redis', () => {
     await once(() => connection.ask(['PING']));
     assert.equal(await redis.cli('GET', 'sent'), '1');
     assert.deepEqual(told, ['lost: the server closed the connection', 'restored']);
+  });
+
+  it('does not fail over and over on a socket whose end was told, but not yet its close', async () => {
+    const sockets = new Set<Socket>();
+    const port = await inFront(createServer((socket) => pass(socket) ?? sockets.add(socket)));
+    const { connection } = connected(`redis://127.0.0.1:${port}`);
+    for (let turns = 0; turns < 8; turns += 1) {
+      await once(() => connection.ask(['PING']));
+      for (const socket of sockets) socket.end();
+      sockets.clear();
+      for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      let failures = 0;
+      // Without a pause: as long as nothing but promises is waited for, no event of the socket can come through.
+      while (failures < 100 && !(await connection.ask(['PING']).then(yes, no))) failures += 1;
+      assert.ok(failures < 10, `${failures} failures after ${turns} turns`);
+    }
   });
 
   it('gives up a server that accepts and says nothing', async () => {
