@@ -22,6 +22,7 @@ import type { Clock, Millis, Random } from './runtime/clock.ts';
 import { MisconfiguredError } from './runtime/errors.ts';
 import type { LoopOptionsFor } from './runtime/loop.ts';
 import type { Service } from './runtime/service.ts';
+import type { Wake } from './runtime/wake.ts';
 import { createWake } from './runtime/wake.ts';
 import type { Emit } from './telemetry/event.ts';
 
@@ -33,8 +34,8 @@ export interface Database {
   readonly outbox: OutboxStore | null;
   /** Writes messages into the outbox in a transaction of their own; their ids, in order. */
   write(raised: readonly Raised[]): Promise<readonly string[]>;
-  /** What the relay does between polls: cut short where this process knows of new rows. */
-  rest(shard: number, ms: Millis, signal: AbortSignal): Promise<void>;
+  /** What a relay does between polls: cut short where there are new rows at its place (see hintPlace). */
+  rest(place: number, ms: Millis, signal: AbortSignal): Promise<void>;
   /** What cuts the rests short, to be run beside the relay; null where nothing needs to run. */
   readonly hint: Service | null;
   /** Whether it has what the daemon needs. Throws MisconfiguredError with the mend. */
@@ -119,7 +120,12 @@ function openOne(config: DatabaseConfig, domain: Config, deps: ProvidersDeps): D
 
 function openMemory(name: string, { domain, outbox: settings }: Config, deps: ProvidersDeps): Database {
   const { clock, random, emit, observer } = deps;
-  const wake = createWake(clock);
+  const wakes = new Map<number, Wake>();
+  const wakeOf = (place: number): Wake => {
+    const wake = wakes.get(place) ?? createWake(clock);
+    wakes.set(place, wake);
+    return wake;
+  };
   const outbox = createMemoryOutbox(
     {
       database: name,
@@ -133,7 +139,7 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
       random,
       emit,
       onAdded(messages) {
-        wake.notify();
+        for (const wake of wakes.values()) wake.notify();
         observer?.added(messages);
       },
     },
@@ -145,7 +151,7 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
     unitsOfWork: createMemoryUnitsOfWork(database),
     outbox: settings === null ? null : outbox,
     write: async (raised) => outbox.add(raised),
-    rest: (_shard, ms, signal) => wake.rest(ms, signal),
+    rest: (place, ms, signal) => wakeOf(place).rest(ms, signal),
     hint: null,
     check: async () => undefined,
     ping: async () => undefined,
@@ -179,7 +185,7 @@ function openPostgresql(
     unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null }),
     outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
     write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
-    rest: hint?.rest ?? ((_shard, ms, signal) => clock.sleep(ms, signal)),
+    rest: hint?.rest ?? ((_place, ms, signal) => clock.sleep(ms, signal)),
     hint,
     async check() {
       requireSound(

@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
-import type { Config, SubscriptionConfig } from './config/config.ts';
+import type { Config, OutboxConfig, SubscriptionConfig } from './config/config.ts';
 import { resolveSubscription } from './config/resolve.ts';
 import { createDeadlines } from './handler/deadlines.ts';
 import type { LoadedHandler } from './handler/loaded-handler.ts';
 import { laneOf } from './message/stream-name.ts';
+import { hintPlace } from './outbox/hint.ts';
 import { createShards } from './outbox/shards.ts';
 import type { Providers } from './providers.ts';
 import type { Clock, Millis, Random } from './runtime/clock.ts';
@@ -99,13 +100,27 @@ function relays(config: Config, providers: Providers, deps: WorkerDeps): readonl
   const { outbox } = config;
   const { id: owner, clock, random, emit, loopOptions } = deps;
   if (outbox === null) return [];
-  const broker = providers.broker(outbox.broker);
-  const shared = { broker, target: null, owner, clock, random, emit, loopOptions };
+  const { externalBrokers } = outbox;
+  const shared = { owner, clock, random, emit, loopOptions };
   return outboxesOf(providers).flatMap(({ store, rest, hint }) => [
-    createShards(outbox, { ...shared, store, rest }),
+    ...targetsOf(outbox).map(({ target, broker }) =>
+      createShards(outbox, {
+        ...shared,
+        store,
+        target,
+        broker: providers.broker(broker),
+        rest: (shard, ms, signal) => rest(hintPlace(shard, externalBrokers, target), ms, signal),
+      }),
+    ),
     ...(hint === null ? [] : [hint]),
   ]);
 }
+
+/** Where rows go: those that name no broker to `[outbox] broker`, and those of each external broker there. */
+const targetsOf = ({ broker, externalBrokers }: OutboxConfig) => [
+  { target: null, broker },
+  ...[...new Set(externalBrokers)].map((external) => ({ target: external, broker: external })),
+];
 
 function subscriptionFor(
   { handler, streams, settings }: PlanRow,
@@ -154,7 +169,9 @@ function watchedBy(config: Config, plan: readonly PlanRow[], providers: Provider
     databases: [...providers.databases].map(([name, { ping }]) => ({ name, ping })),
     brokers: [...providers.brokers.values()],
     outboxes:
-      outbox === null ? [] : outboxesOf(providers).map(({ store }) => ({ store, broker: outbox.broker, target: null })),
+      outbox === null
+        ? []
+        : outboxesOf(providers).flatMap(({ store }) => targetsOf(outbox).map((to) => ({ store, ...to }))),
     subscriptions: plan.map(({ handler, streams }) => ({
       handler: handler.name,
       group: handler.group,

@@ -10,19 +10,19 @@ import type { Emit } from '../telemetry/event.ts';
 /** A session with the database by which writers say that there are new rows. Every method may throw UnavailableError. */
 export interface HintSession {
   /**
-   * Lets writers know that this shard's relay is about to sleep, so that they say when they commit. False while a writer
+   * Lets writers know that the relay of this place is about to sleep, so that they say when they commit. False while a writer
    * that thought it awake has yet to commit: then the relay polls on. When true, everything committed so far can be read.
    */
-  announceSleep(shard: number): Promise<boolean>;
+  announceSleep(place: number): Promise<boolean>;
   /** From here on writers need not say anything. */
-  announceWake(shard: number): Promise<void>;
+  announceWake(place: number): Promise<void>;
   /** Proves that what is said is heard. */
   roundTrip(): Promise<void>;
   close(): void;
 }
 
-/** How such a session is opened. `onHint` is told the shard; `onLost`, once, that the session has ended. */
-export type OpenHints = (onHint: (shard: number) => void, onLost: (error: Error) => void) => Promise<HintSession>;
+/** How such a session is opened. `onHint` is told the place; `onLost`, once, that the session has ended. */
+export type OpenHints = (onHint: (place: number) => void, onLost: (error: Error) => void) => Promise<HintSession>;
 
 export interface HintDeps {
   readonly database: string;
@@ -34,8 +34,18 @@ export interface HintDeps {
 
 /** What relays rest by: shorter than asked where a writer says that there is work. */
 export interface Hint extends Service {
-  rest(shard: number, ms: Millis, signal: AbortSignal): Promise<void>;
+  /** One waiter at a time for each place. With `signal` aborted, the relay has gone, and another may sleep there. */
+  rest(place: number, ms: Millis, signal: AbortSignal): Promise<void>;
 }
+
+const mostShards = 1_024;
+
+/**
+ * The number by which writers and a relay meet. Rows that name no broker have the numbers of their shards; those of the
+ * first external broker follow, and so on. The SQL functions number alike (schema/hint-names.ts).
+ */
+export const hintPlace = (shard: number, externalBrokers: readonly string[], target: string | null): number =>
+  target === null ? shard : mostShards * (externalBrokers.indexOf(target) + 1) + shard;
 
 /** A rest shorter than this is between messages that come thick and fast: polling costs less than waking up. */
 const worthSleepingMs: Millis = 60;
@@ -55,9 +65,9 @@ export function createHint(deps: HintDeps): Hint {
   const announced = new Set<number>();
   let session: HintSession | null = null;
 
-  const wakeOf = (shard: number): Wake => {
-    const wake = wakes.get(shard) ?? createWake(clock);
-    wakes.set(shard, wake);
+  const wakeOf = (place: number): Wake => {
+    const wake = wakes.get(place) ?? createWake(clock);
+    wakes.set(place, wake);
     return wake;
   };
 
@@ -72,7 +82,7 @@ export function createHint(deps: HintDeps): Hint {
 
   async function keep(): Promise<Millis> {
     if (session === null) {
-      session = await open((shard) => wakeOf(shard).notify(), lose);
+      session = await open((place) => wakeOf(place).notify(), lose);
       emit({ event: 'hint.ready', database });
       return keepAliveMs;
     }
@@ -81,18 +91,18 @@ export function createHint(deps: HintDeps): Hint {
     return session === null ? 0 : keepAliveMs;
   }
 
-  async function rest(shard: number, ms: Millis, signal: AbortSignal): Promise<void> {
-    const wake = wakeOf(shard);
+  async function rest(place: number, ms: Millis, signal: AbortSignal): Promise<void> {
+    const wake = wakeOf(place);
     const current = session;
     if (current === null) return wake.rest(ms, signal);
     try {
       if (ms < worthSleepingMs) {
-        if (announced.delete(shard)) await current.announceWake(shard);
+        if (announced.delete(place)) await current.announceWake(place);
         return await wake.rest(ms, signal);
       }
-      if (announced.has(shard)) return await wake.rest(ms, signal);
-      if (!(await current.announceSleep(shard))) return await wake.rest(worthSleepingMs, signal);
-      announced.add(shard);
+      if (announced.has(place)) return await wake.rest(ms, signal);
+      if (!(await current.announceSleep(place))) return await wake.rest(worthSleepingMs, signal);
+      announced.add(place);
       // Back at once: what was committed before the announcement is for the next read to find.
     } catch (error) {
       if (current === session) lose(toError(error));

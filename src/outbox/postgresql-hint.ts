@@ -24,20 +24,20 @@ export function createPostgresqlHints(config: PostgresqlConfig, { clock }: { rea
     const link = await connector.open({
       onLost,
       onNotify(_channel, payload) {
-        const shard = Number(payload);
-        if (Number.isInteger(shard)) onHint(shard);
+        const place = Number(payload);
+        if (Number.isInteger(place)) onHint(place);
         else echoes.get(payload)?.();
       },
     });
     const run = (text: string) => within(clock, answerWithinMs, link.sql.unsafe(text), late);
 
     const session: HintSession = {
-      async announceSleep(shard) {
-        const [row] = await run(`select pg_try_advisory_lock(${lock}, ${shard}) as got`);
+      async announceSleep(place) {
+        const [row] = await run(`select pg_try_advisory_lock(${lock}, ${place}) as got`);
         return row?.['got'] === true;
       },
-      async announceWake(shard) {
-        await run(`select pg_advisory_unlock(${lock}, ${shard})`);
+      async announceWake(place) {
+        await run(`select pg_advisory_unlock(${lock}, ${place})`);
       },
       async roundTrip() {
         const mark = randomUUID();

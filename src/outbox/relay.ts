@@ -162,5 +162,7 @@ export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Gran
     }
 
     await loop(sweep, stop, deps.loop);
+    // Where there are hints: whoever relays this shard next is the one to be woken.
+    await rest(0, stop);
   };
 }

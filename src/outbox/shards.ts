@@ -25,17 +25,19 @@ export interface ShardsDeps {
 }
 
 /**
- * Relays every shard of one outbox that this replica can get the lease of. The owner of shard 0 also sweeps out old
- * rows. On drain each relay finishes the batch in hand and hands its lease over at once.
+ * Relays the rows of one outbox for one broker: every shard that this replica can get the lease of. An external broker's
+ * go to its own leases, at its own pace, to plain categories. The owner of shard 0 also sweeps out old rows. On drain each relay finishes the batch in hand and hands its lease over at once.
  */
 export function createShards(config: OutboxConfig, deps: ShardsDeps): Service {
   const { store, broker, target, owner, clock, random, emit, rest, loopOptions } = deps;
-  const name = `outbox:${store.database}:${broker.name}`;
+  const name =
+    target === null ? `outbox:${store.database}:${broker.name}` : `outbox:${store.database}:external:${target}`;
+  const ours = target === null ? config : { ...config, lanes: null };
 
   async function relayShard(index: number, shards: number, shutdown: Shutdown): Promise<void> {
     const lease = `${name}:${index}/${shards}`;
     const outbox = store.shard(index, shards, target, lease);
-    const relay = createRelay(config, {
+    const relay = createRelay(ours, {
       database: store.database,
       outbox,
       broker,

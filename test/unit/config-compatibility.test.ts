@@ -289,7 +289,6 @@ describe("a domain.toml with all of Protean's keys", () => {
       '[server.subscriptions.OrderEventHandler] dlq_retention_hours',
       '[server.subscriptions.OrderEventHandler] dlq_alert_threshold',
       '[server.subscriptions.InventoryProjector] subscription_type = "event_store"',
-      '[outbox] external_brokers',
       '[telemetry]',
       '[idempotency]',
       '[consume_idempotency]',

@@ -10,6 +10,8 @@ export interface FunctionNames {
   readonly camel: string;
   /** How sleeping relays are woken; null: they are not. */
   readonly hint: string | null;
+  /** The same for those of external brokers. */
+  readonly externalHint: string | null;
 }
 
 /** In the order in which they must be made. Each replaces its former self. */
@@ -147,7 +149,7 @@ begin${readOptions('outbox_raise_event', [...commonOptions, 'published', 'aggreg
       priority, null, broker.name, options ->> 'correlation_id', options ->> 'causation_id',
       (options ->> 'deliver_at')::timestamptz
     from ${names.q}.outbox_setting setting, jsonb_array_elements_text(setting.value) broker (name)
-    where setting.name = 'external_brokers';
+    where setting.name = 'external_brokers';${names.externalHint ?? ''}
   end if;${names.hint ?? ''}
   return message_id;
 end

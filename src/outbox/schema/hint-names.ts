@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 export interface HintNames {
   /** The channel of NOTIFY. */
   readonly channel: string;
-  /** The first key of the advisory locks; the second is the shard. */
+  /** The first key of the advisory locks; the second is the place, see hint.ts. */
   readonly lock: number;
 }
 
@@ -22,3 +22,14 @@ export const hintStatement = ({ channel, lock }: HintNames, shards: number): str
   if not pg_try_advisory_xact_lock_shared(${lock}, ((hashtextextended(stream, 0) & 1023) % ${shards})::integer) then
     perform pg_notify('${channel}', ((hashtextextended(stream, 0) & 1023) % ${shards})::text);
   end if;`;
+
+/** The same for the rows of external brokers, whose places follow those of the shards. `q` is the schema, quoted. */
+export const externalHintStatement = (q: string, { channel, lock }: HintNames, shards: number): string => `
+    perform pg_notify('${channel}', place::text)
+    from (
+      select (1024 * broker.number + (hashtextextended(stream, 0) & 1023) % ${shards})::integer as place
+      from ${q}.outbox_setting setting, jsonb_array_elements_text(setting.value) with ordinality broker (name, number)
+      where setting.name = 'external_brokers'
+      offset 0
+    ) places
+    where not pg_try_advisory_xact_lock_shared(${lock}, place);`;

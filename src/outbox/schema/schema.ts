@@ -1,7 +1,6 @@
 import { tables } from './001-tables.ts';
-import type { FunctionNames } from './functions.ts';
 import { functions } from './functions.ts';
-import { hintNames, hintStatement } from './hint-names.ts';
+import { externalHintStatement, hintNames, hintStatement } from './hint-names.ts';
 
 export interface Migration {
   readonly version: number;
@@ -39,6 +38,22 @@ export const setSetting = (q: string, name: keyof Settings, value: Settings[keyo
   `insert into ${q}.outbox_setting (name, value) values ('${name}', ${literal(JSON.stringify(value))})
 on conflict (name) do update set value = excluded.value`;
 
+/** The statements that make the functions, for a domain and a number of shards. */
+export function functionsFor(
+  schema: string,
+  { domain, camel, shards }: Pick<Settings, 'domain' | 'camel' | 'shards'>,
+): readonly string[] {
+  const q = quoted(schema);
+  const names = hintNames(schema);
+  return functions({
+    q,
+    normalized: domain,
+    camel,
+    hint: hintStatement(names, shards),
+    externalHint: externalHintStatement(q, names, shards),
+  });
+}
+
 export interface ScriptOptions {
   readonly schema: string;
   readonly settings: Settings;
@@ -49,15 +64,13 @@ export interface ScriptOptions {
 /** Everything that `domaind db setup` would run, for those who run it themselves with psql. */
 export function setupScript({ schema, settings, from }: ScriptOptions): string {
   const q = quoted(schema);
-  const hint = hintStatement(hintNames(schema), settings.shards);
-  const names: FunctionNames = { q, normalized: settings.domain, camel: settings.camel, hint };
   const parts = [
     'begin',
     lockOf(schema),
     ...(from === 0 && schema !== 'public' ? [`create schema if not exists ${q}`] : []),
     ...(from === 0 ? [settingTable(q)] : []),
     ...migrations.filter(({ version }) => version > from).map(({ sql }) => sql(q).trim().replace(/;$/, '')),
-    ...functions(names).map((text) => text.trim()),
+    ...functionsFor(schema, settings).map((text) => text.trim()),
     ...Object.entries(settings).map(([name, value]) => setSetting(q, name as keyof Settings, value)),
     'commit',
   ];

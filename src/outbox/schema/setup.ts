@@ -2,10 +2,17 @@ import type { TransactionSql } from 'postgres';
 import type { Database } from '../../connection/database.ts';
 import { toDatabaseError } from '../../connection/errors-of-postgresql.ts';
 import { MisconfiguredError } from '../../runtime/errors.ts';
-import { functions } from './functions.ts';
-import { hintNames, hintStatement } from './hint-names.ts';
 import type { Settings } from './schema.ts';
-import { currentVersion, lockOf, migrations, quoted, setSetting, settingTable, tableNames } from './schema.ts';
+import {
+  currentVersion,
+  functionsFor,
+  lockOf,
+  migrations,
+  quoted,
+  setSetting,
+  settingTable,
+  tableNames,
+} from './schema.ts';
 
 export interface SetupOptions {
   /** The domain's normalised name, and the same as types have it. */
@@ -69,8 +76,6 @@ async function setUp(sql: TransactionSql, database: Database, options: SetupOpti
   if (from > currentVersion) throw tooNew(database, from);
   for (const migration of migrations.filter(({ version }) => version > from)) await sql.unsafe(migration.sql(q));
   const shards = options.shards ?? there.shards ?? 1;
-  const hint = hintStatement(hintNames(schema), shards);
-  for (const text of functions({ q, normalized, camel, hint })) await sql.unsafe(text);
   const settings: Settings = {
     version: currentVersion,
     domain: normalized,
@@ -78,6 +83,7 @@ async function setUp(sql: TransactionSql, database: Database, options: SetupOpti
     shards,
     external_brokers: externalBrokers,
   };
+  for (const text of functionsFor(schema, settings)) await sql.unsafe(text);
   for (const [key, value] of Object.entries(settings)) await sql.unsafe(setSetting(q, key as keyof Settings, value));
   return { from, to: currentVersion, shards };
 }
