@@ -65,7 +65,10 @@ export async function openLink(options: LinkOptions, deps: LinkDeps): Promise<Li
     { host: target.host },
   );
   // The driver listens too, but only once it has the socket, and no longer when it has ended.
-  socket.on('error', () => undefined);
+  const broken = new Promise<never>((_, reject) => {
+    socket.on('error', reject).on('close', () => reject(ended()));
+  });
+  broken.catch(() => undefined);
   let withoutTls = false;
   // The answer to SSLRequest; the driver shakes hands all the same, and is hung up on.
   if (needsTls) {
@@ -113,7 +116,7 @@ export async function openLink(options: LinkOptions, deps: LinkDeps): Promise<Li
   const late = () => new UnavailableError('database_unreachable', `no answer within ${connectTimeoutMs} ms`);
 
   try {
-    const { session, row } = await within(clock, connectTimeoutMs, hello(), late);
+    const { session, row } = await within(clock, connectTimeoutMs, Promise.race([hello(), broken]), late);
     if (row?.standby && !acceptsStandby)
       throw new UnavailableError('database_read_only', `${target.host} is a standby`);
     // A pooler hands out keys of its own. Behind one, two statements may meet two sessions: none may be prepared.
