@@ -3,6 +3,7 @@ import { configCommand } from './config.ts';
 import { db } from './db.ts';
 import { dev } from './dev.ts';
 import { healthcheck } from './healthcheck.ts';
+import { outbox } from './outbox.ts';
 import { processCommand, publishCommand, raiseCommand } from './send.ts';
 import { server } from './server.ts';
 import { versionCommand } from './version-command.ts';
@@ -12,6 +13,7 @@ const all: readonly Command[] = [
   dev,
   configCommand,
   db,
+  outbox,
   processCommand,
   raiseCommand,
   publishCommand,
