@@ -1,0 +1,3 @@
+import { eventHandler } from 'domaind';
+
+export const Measured = eventHandler({ category: 'order', handles: { OrderPlaced() {} } });

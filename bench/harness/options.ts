@@ -1,0 +1,81 @@
+import { parseArgs } from 'node:util';
+
+export interface Options {
+  readonly area: 'relay' | 'consumer';
+  /** Names of benches; empty for all of the area. */
+  readonly only: readonly string[];
+  readonly rounds: number;
+  /** Small counts: to see that everything runs, not to compare anything. */
+  readonly quick: boolean;
+  /** Messages a run, for the benches of throughput. */
+  readonly rows: number;
+  /** Whether commits reach the disk, as in production. */
+  readonly fsync: boolean;
+  /** The daemon's program. */
+  readonly daemon: string;
+  /** A folder for CPU profiles of the daemon, or null. */
+  readonly cpuProfiles: string | null;
+  readonly json: boolean;
+}
+
+export const usage = `usage: npm run bench -- relay|consumer [options]
+
+  --only A,B        these benches only; an unknown name lists them all
+  --quick           small counts and two rounds: shows that it runs, measures nothing
+  --rounds N        rounds of each comparison (5)
+  --rows N          messages a run (100000)
+  --no-fsync        PostgreSQL without fsync and synchronous commits
+  --daemon FILE     the daemon's program (dist/main.js, as \`npm run build\` makes it)
+  --cpu-prof DIR    CPU profiles of the daemon go there, and a summary of each is printed
+  --json            the outcomes as JSON
+
+Needs redis-server, PostgreSQL's server programs and pgbench; for the peers, \`npm ci --prefix bench\`.`;
+
+export class BenchUsageError extends Error {}
+
+/** Throws BenchUsageError for what it does not know. */
+export function parseOptions(argv: readonly string[], defaultDaemon: string): Options {
+  const { positionals, values } = parse(argv);
+  const [area, ...more] = positionals;
+  if ((area !== 'relay' && area !== 'consumer') || more.length > 0) throw new BenchUsageError(usage);
+  const quick = values.quick ?? false;
+  return {
+    area,
+    only: values.only?.split(',').filter(Boolean) ?? [],
+    rounds: whole('--rounds', values.rounds, quick ? 2 : 5),
+    quick,
+    rows: whole('--rows', values.rows, quick ? 10_000 : 100_000),
+    fsync: !(values['no-fsync'] ?? false),
+    daemon: values.daemon ?? defaultDaemon,
+    cpuProfiles: values['cpu-prof'] ?? null,
+    json: values.json ?? false,
+  };
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        only: { type: 'string' },
+        rounds: { type: 'string' },
+        quick: { type: 'boolean' },
+        rows: { type: 'string' },
+        'no-fsync': { type: 'boolean' },
+        daemon: { type: 'string' },
+        'cpu-prof': { type: 'string' },
+        json: { type: 'boolean' },
+      },
+    });
+  } catch (error) {
+    throw new BenchUsageError(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+  }
+}
+
+function whole(name: string, given: string | undefined, otherwise: number): number {
+  if (given === undefined) return otherwise;
+  const value = Number(given);
+  if (!Number.isInteger(value) || value < 1) throw new BenchUsageError(`${name} takes a whole number, got "${given}"`);
+  return value;
+}
