@@ -53,6 +53,13 @@ export function createTransaction(deps: TransactionDeps): Transaction {
     });
   }
 
+  function asOutage(error: unknown): Error {
+    const translated = translate(error);
+    if (translated instanceof UnavailableError) outage ??= translated;
+    return translated;
+  }
+
+  /** BEGIN and `first` go out together: their values can always be sent, and a round trip is a fifth of the whole. */
   async function open(): Promise<Link> {
     state = 'open';
     let opened: Link;
@@ -61,13 +68,14 @@ export function createTransaction(deps: TransactionDeps): Transaction {
       if (ended.signal.aborted) giveBack(opened);
       ended.signal.throwIfAborted();
       link = opened;
-      await command('begin', opened);
     } catch (error) {
-      const translated = translate(error);
-      if (translated instanceof UnavailableError) outage ??= translated;
-      throw translated;
+      throw asOutage(error);
     }
-    await first?.(statementsOf(maker, (statement) => void perform(statement, opened)));
+    const begun = command('begin', opened);
+    const prepared = first?.(statementsOf(maker, (statement) => void perform(statement, opened)));
+    const [begin, preparation] = await Promise.allSettled([begun, prepared]);
+    if (begin.status === 'rejected') throw asOutage(begin.reason);
+    if (preparation.status === 'rejected') throw preparation.reason;
     return opened;
   }
 
