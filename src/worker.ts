@@ -56,7 +56,7 @@ export function createWorker(
   providers: Providers,
   deps: WorkerDeps,
 ): Worker {
-  const { clock, emit, state, loopOptions } = deps;
+  const { emit, state, loopOptions } = deps;
   const plan = planFor(config, handlers);
 
   const watched = watchedBy(config, plan, providers);
@@ -66,7 +66,7 @@ export function createWorker(
   return {
     plan,
     watched,
-    connect: (stop) => reachAll(config, providers, clock, stop),
+    connect: (stop) => reachAll(config, providers, deps, stop),
     async run(shutdown) {
       const subscriptions = parts.includes('subscriptions')
         ? plan.map((row) => subscriptionFor(row, config, providers, deps, shutdown))
@@ -184,12 +184,20 @@ function watchedBy(config: Config, plan: readonly PlanRow[], providers: Provider
 const outboxesOf = ({ databases }: Providers) =>
   [...databases.values()].flatMap(({ outbox: store, rest, hint }) => (store === null ? [] : [{ store, rest, hint }]));
 
-/** Asks everything that is needed until it answers; what is misconfigured is not waited for. */
-async function reachAll(config: Config, providers: Providers, clock: Clock, stop: AbortSignal): Promise<void> {
+/** Asks everything that is needed until it answers, and says what is unsafe about it; what is misconfigured is not waited for. */
+async function reachAll(
+  config: Config,
+  providers: Providers,
+  { clock, emit }: WorkerDeps,
+  stop: AbortSignal,
+): Promise<void> {
   const until = clock.monotonic() + config.server.startupTimeoutMs;
   const needs = [
     ...[...providers.databases.values()].map(({ check }) => check),
-    ...[...providers.brokers.values()].map((broker) => () => broker.ping()),
+    ...[...providers.brokers.values()].map((broker) => async () => {
+      await broker.ping();
+      for (const warning of await broker.advise()) emit({ event: 'config.warned', warning });
+    }),
   ];
   await Promise.all(needs.map((need) => reach(need, until, clock, stop)));
 }

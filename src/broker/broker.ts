@@ -31,6 +31,12 @@ export type PublishResult =
   /** Not attempted, because an earlier entry with the same key was refused. */
   | { readonly kind: 'held' };
 
+/** How many replicas of the broker must have a batch, and how long they are waited for. */
+export interface PublishWait {
+  readonly replicas: number;
+  readonly timeoutMs: Millis;
+}
+
 /** One try at handling, as kept in the broker's bookkeeping and in a dead letter. */
 export interface AttemptRecord {
   /** ISO-8601. */
@@ -134,15 +140,18 @@ export interface Broker {
   readonly capabilities: Capabilities;
   /**
    * Appends a batch in one round trip and in order; one result per entry, in the same order. Throws UnavailableError
-   * when the broker cannot be reached or the outcome is unknown: then any of the entries may be on their streams.
+   * when the broker cannot be reached or the outcome is unknown: then any of the entries may be on their streams. So it
+   * is, too, when fewer replicas than `wait` asks for have the batch in time; a broker without replicas waits for none.
    */
-  publish(entries: readonly Outgoing[]): Promise<readonly PublishResult[]>;
+  publish(entries: readonly Outgoing[], wait?: PublishWait | null): Promise<readonly PublishResult[]>;
   /** Joins a group, which is made at the beginning of each stream where it does not exist. */
   consume(options: ConsumeOptions): Promise<Consumer>;
   inspect(stream: string, group: string): Promise<GroupState>;
   /** The number of entries on a stream; 0 where there is none. */
   length(stream: string): Promise<number>;
   ping(): Promise<void>;
+  /** What about the server endangers messages, a sentence each with its mend: for the log at the start. */
+  advise(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 

@@ -60,6 +60,7 @@ export function createInlineBroker(config: Pick<BrokerConfig, 'name'>, deps: { r
     },
     length: async (streamName) => streams.get(streamName)?.entries.length ?? 0,
     ping: async () => undefined,
+    advise: async () => [],
     close: async () => undefined,
   };
 }

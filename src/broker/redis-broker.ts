@@ -3,6 +3,7 @@ import { listOf, numberOf, textOf } from '../connection/reply-of-redis.ts';
 import type { Millis } from '../runtime/clock.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
 import type { Broker, ConsumeOptions, GroupState } from './broker.ts';
+import { adviceOf } from './redis-advice.ts';
 import { createAsk } from './redis-ask.ts';
 import type { RedisBrokerConfig, RedisBrokerDeps } from './redis-connections.ts';
 import { createConnections } from './redis-connections.ts';
@@ -11,7 +12,8 @@ import { createHand } from './redis-hand.ts';
 import { createRedisKeys } from './redis-keys.ts';
 import type { Membership } from './redis-membership.ts';
 import { ensureGroups } from './redis-membership.ts';
-import { createRedisPublish } from './redis-publish.ts';
+import { toStream } from './redis-publish.ts';
+import { createPublishing } from './redis-publishing.ts';
 import { inspect as inspectScript } from './redis-scripts.ts';
 
 /**
@@ -27,9 +29,16 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
   const ask = createAsk(commands, name);
   const keys = createRedisKeys(hashTag);
   const readers = new Set<RedisConnection>();
+  const publishing = createPublishing(name, {
+    ask,
+    keys,
+    appending: toStream,
+    connect: () => connect('domaind:publish'),
+  });
 
   async function consume({ streams, group, consumer }: ConsumeOptions) {
-    if (maxConnections !== null && readers.size + 2 > maxConnections) throw tooManyConnections(name, maxConnections);
+    if (maxConnections !== null && readers.size + publishing.connections() + 2 > maxConnections)
+      throw tooManyConnections(name, maxConnections);
     const reader = connect(`domaind:${group}`.replace(/[^\x21-\x7e]/g, '_'));
     readers.add(reader);
     const membership: Membership = {
@@ -60,7 +69,7 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
   return {
     name,
     capabilities: { groups: true, redelivery: true, deadLetters: true, persistence: true },
-    publish: createRedisPublish(ask, keys),
+    publish: publishing.publish,
     consume,
     async inspect(stream, group): Promise<GroupState> {
       const [lag, unread, pending, oldest] = listOf(
@@ -79,7 +88,9 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
     async ping() {
       await ask.one(['PING']);
     },
+    advise: () => adviceOf(ask, name),
     async close() {
+      publishing.close();
       for (const reader of readers) reader.close();
       readers.clear();
       commands.close();

@@ -31,7 +31,8 @@ export interface Appending {
   wrap(body: string): { readonly text: string; readonly id: string | null };
 }
 
-const toStream: Appending = { script: publish, wrap: (text) => ({ text, id: null }) };
+/** To streams. */
+export const toStream: Appending = { script: publish, wrap: (text) => ({ text, id: null }) };
 
 /**
  * Appends batches, each chunk of up to 500 entries in one call of a script that tells the fate of every entry. Where Redis

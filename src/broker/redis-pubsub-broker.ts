@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import type { RedisCommand } from '../connection/reply-of-redis.ts';
 import { numberOf } from '../connection/reply-of-redis.ts';
 import type { Broker } from './broker.ts';
+import { adviceOf } from './redis-advice.ts';
 import { createAsk } from './redis-ask.ts';
 import type { RedisBrokerConfig, RedisBrokerDeps } from './redis-connections.ts';
 import { createConnections } from './redis-connections.ts';
 import { createRedisKeys } from './redis-keys.ts';
-import { createRedisPublish } from './redis-publish.ts';
+import { createPublishing } from './redis-publishing.ts';
 import { createRedisPubsubConsumer } from './redis-pubsub-consumer.ts';
 import { push as pushScript } from './redis-scripts.ts';
 
@@ -27,17 +28,24 @@ const toList = {
 export function createRedisPubsubBroker(config: RedisBrokerConfig, deps: RedisBrokerDeps): Broker {
   const { name, hashTag } = config;
   const { clock } = deps;
-  const connection = createConnections(config, deps)('domaind');
+  const connect = createConnections(config, deps);
+  const connection = connect('domaind');
   const ask = createAsk(connection, name);
-  const { keyOf, together } = createRedisKeys(hashTag);
-  const publish = createRedisPublish(ask, { keyOf, together }, toList);
+  const keys = createRedisKeys(hashTag);
+  const { keyOf } = keys;
+  const publishing = createPublishing(name, {
+    ask,
+    keys,
+    appending: toList,
+    connect: () => connect('domaind:publish'),
+  });
   const positionOf = (stream: string, group: string) => `position:${keyOf(stream)}:${group}`;
   const lengthOf = (stream: string): RedisCommand => ['LLEN', keyOf(stream)];
 
   return {
     name,
     capabilities: { groups: true, redelivery: false, deadLetters: false, persistence: true },
-    publish,
+    publish: publishing.publish,
     async consume(options) {
       const push = async (stream: string, body: string) => {
         await ask.one(['RPUSH', keyOf(stream), toList.wrap(body).text]);
@@ -59,7 +67,12 @@ export function createRedisPubsubBroker(config: RedisBrokerConfig, deps: RedisBr
     async ping() {
       await ask.one(['PING']);
     },
+    async advise() {
+      const loose = `broker "${name}": redis_pubsub hands messages over at most once: what a handler fails on, or holds when its process dies, is gone`;
+      return [loose, ...(await adviceOf(ask, name))];
+    },
     async close() {
+      publishing.close();
       connection.close();
     },
   };

@@ -53,7 +53,7 @@ interface Marks {
  * Nothing is counted against a row when the broker is unreachable: `publish` throws, the loop rests, the rows stay.
  */
 export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Grant, soft: AbortSignal) => Promise<void> {
-  const { batchSize, pollEveryMs, maxPollEveryMs, ordering, retry, lanes } = config;
+  const { batchSize, pollEveryMs, maxPollEveryMs, ordering, retry, lanes, publishWait } = config;
   const { database, outbox, broker, rest, clock, random, emit } = deps;
   const about = { database, broker: broker.name };
 
@@ -113,6 +113,7 @@ export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Gran
           body: composeBody(row.dataText, row.metadataText),
           key: ordering === 'stream' ? row.stream : null,
         })),
+        publishWait,
       );
       emit({
         event: 'outbox.batch_published',

@@ -32,7 +32,7 @@ export function createShards(config: OutboxConfig, deps: ShardsDeps): Service {
   const { store, broker, target, owner, clock, random, emit, rest, loopOptions } = deps;
   const name =
     target === null ? `outbox:${store.database}:${broker.name}` : `outbox:${store.database}:external:${target}`;
-  const ours = target === null ? config : { ...config, lanes: null };
+  const ours = target === null ? config : { ...config, lanes: null, publishWait: null };
 
   async function relayShard(index: number, shards: number, shutdown: Shutdown): Promise<void> {
     const lease = `${name}:${index}/${shards}`;
