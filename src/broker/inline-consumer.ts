@@ -1,6 +1,6 @@
 import type { Clock, Millis } from '../runtime/clock.ts';
 import type { ConsumeOptions, Consumer, Delivery, ReadRequest, Settlement } from './broker.ts';
-import type { InlineGroup, InlinePending, InlineStream } from './inline-stream.ts';
+import type { InlinePending, InlineStream } from './inline-stream.ts';
 import { forget } from './inline-stream.ts';
 
 export interface InlineConsumerDeps {
@@ -18,23 +18,35 @@ const nobody = '';
 export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsumerDeps): Consumer {
   const { streams, group, consumer: name } = options;
   const { clock, stream, append, appended } = deps;
-  const hand = new Set<InlinePending>();
+  const hand = new Map<string, InlinePending>();
+  let mayMiss = true;
   const groupOn = (streamName: string) => stream(streamName).group(group);
   for (const each of streams) groupOn(each);
 
-  const ours = ({ stream: streamName, id }: Delivery): InlinePending | null => {
-    const pending = groupOn(streamName).pending.get(id);
-    return pending?.consumer === name ? pending : null;
-  };
+  const inHand = (pending: InlinePending) => hand.get(keyOf(pending.stream, pending.entry.id)) === pending;
+  const release = ({ stream: streamName, id }: Delivery) => hand.delete(keyOf(streamName, id));
 
-  function deliver(streamName: string, pending: InlinePending, suspect: boolean, redelivered: boolean): Delivery {
-    const { histories, crashes } = groupOn(streamName);
-    const { id, body } = pending.entry;
-    const history = histories.get(id) ?? [];
+  /** The pending entry of a delivery; null, and out of our hand, when it is no longer ours. */
+  function ours(delivery: Delivery): InlinePending | null {
+    const pending = groupOn(delivery.stream).pending.get(delivery.id);
+    if (pending?.consumer === name) return pending;
+    release(delivery);
+    return null;
+  }
+
+  function touch(pending: InlinePending): void {
     pending.consumer = name;
     pending.touchedAt = clock.monotonic();
     pending.deliveries += 1;
-    hand.add(pending);
+  }
+
+  function deliver(pending: InlinePending, suspect: boolean, redelivered: boolean): Delivery {
+    const { entry, stream: streamName } = pending;
+    const { id, body } = entry;
+    const { histories, crashes } = groupOn(streamName);
+    const history = histories.get(id) ?? [];
+    touch(pending);
+    hand.set(keyOf(streamName, id), pending);
     return {
       id,
       stream: streamName,
@@ -56,24 +68,27 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
       const fresh = stream(each).entries.slice(place.next, place.next + count - taken.length);
       place.next += fresh.length;
       for (const entry of fresh) {
-        const pending: InlinePending = { entry, consumer: name, touchedAt: 0, deliveries: 0 };
+        const pending: InlinePending = { entry, stream: each, consumer: name, touchedAt: 0, deliveries: 0 };
         place.pending.set(entry.id, pending);
-        taken.push(deliver(each, pending, false, false));
+        taken.push(deliver(pending, false, false));
       }
     }
     return taken;
   }
 
-  /** Pending entries of the streams that `wanted` picks, delivered once more. */
+  /** Pending entries that `wanted` picks, delivered once more. */
   function takePending(count: number, wanted: (pending: InlinePending) => boolean): readonly Delivery[] {
-    const picked = streams.flatMap((each) =>
-      [...groupOn(each).pending.values()].filter(wanted).map((pending) => ({ each, pending })),
-    );
-    return picked.slice(0, count).map(({ each, pending }) => deliver(each, pending, pending.deliveries >= 1, true));
+    const picked = streams.flatMap((each) => [...groupOn(each).pending.values()].filter(wanted));
+    return picked.slice(0, count).map((pending) => deliver(pending, pending.deliveries >= 1, true));
   }
 
-  /** What a consumer of the same name left behind. */
-  const missing = (count: number) => takePending(count, (pending) => pending.consumer === name && !hand.has(pending));
+  /** What a consumer of the same name left behind: looked for until there is none. */
+  function missing(count: number): readonly Delivery[] {
+    if (!mayMiss) return [];
+    const found = takePending(count, (pending) => pending.consumer === name && !inHand(pending));
+    mayMiss = found.length > 0;
+    return found;
+  }
 
   function settleOne(settlement: Settlement): boolean {
     const { kind, delivery } = settlement;
@@ -82,7 +97,8 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
     switch (kind) {
       case 'ack':
         // Whoever owns it by now: the handler has done its work.
-        letGo(place, delivery.id);
+        release(delivery);
+        forget(place, delivery.id);
         return true;
       case 'retry':
         if (pending === null) return false;
@@ -94,21 +110,16 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
         if (!place.pending.has(delivery.id)) return true;
         if (pending === null) return false;
         append(settlement.stream, settlement.body);
-        letGo(place, delivery.id);
+        release(delivery);
+        forget(place, delivery.id);
         return true;
       case 'give_back':
         if (pending === null) return place.pending.get(delivery.id)?.consumer === nobody;
-        hand.delete(pending);
+        release(delivery);
         giveBack(pending);
         place.crashes.set(delivery.id, delivery.crashes);
         return true;
     }
-  }
-
-  function letGo(place: InlineGroup, id: string): void {
-    const pending = place.pending.get(id);
-    if (pending !== undefined) hand.delete(pending);
-    forget(place, id);
   }
 
   return {
@@ -131,13 +142,16 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
       settlements.filter((settlement) => !settleOne(settlement)).map(({ delivery }) => delivery),
     async recordStart(delivery) {
       const { crashes } = groupOn(delivery.stream);
-      if (ours(delivery) !== null) crashes.set(delivery.id, (crashes.get(delivery.id) ?? 0) + 1);
+      const pending = ours(delivery);
+      if (pending === null) return;
+      pending.touchedAt = clock.monotonic();
+      crashes.set(delivery.id, (crashes.get(delivery.id) ?? 0) + 1);
     },
     async retake(held) {
       return held.flatMap((delivery) => {
         const pending = ours(delivery);
         if (pending === null) return [];
-        const fresh = deliver(delivery.stream, pending, false, true);
+        const fresh = deliver(pending, false, true);
         return [{ ...fresh, suspect: delivery.suspect && fresh.crashes > 0 }];
       });
     },
@@ -150,19 +164,24 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
     },
     async reclaim(count, minIdleMs) {
       const before = clock.monotonic() - minIdleMs;
-      const deliveries = takePending(count, (pending) => pending.touchedAt <= before && !hand.has(pending));
-      return { deliveries, lost: [] };
+      // As XAUTOCLAIM does: what is in our hand becomes ours again without a word.
+      for (const pending of hand.values()) if (pending.touchedAt <= before) touch(pending);
+      const own = missing(count);
+      const others = takePending(count - own.length, (each) => each.touchedAt <= before && !inHand(each));
+      return { deliveries: [...own, ...others], lost: [] };
     },
     async leave() {
       for (const each of streams) {
         for (const pending of groupOn(each).pending.values()) {
-          if (pending.consumer === name && !hand.has(pending)) giveBack(pending);
+          if (pending.consumer === name && !inHand(pending)) giveBack(pending);
         }
       }
     },
     close: async () => undefined,
   };
 }
+
+const keyOf = (stream: string, id: string): string => `${stream} ${id}`;
 
 function giveBack(pending: InlinePending): void {
   pending.consumer = nobody;

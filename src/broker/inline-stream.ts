@@ -11,6 +11,7 @@ export interface InlineEntry {
 /** An entry that was delivered and not acknowledged. */
 export interface InlinePending {
   readonly entry: InlineEntry;
+  readonly stream: string;
   consumer: string;
   /** Monotonic: when it was delivered or last heard of. */
   touchedAt: Millis;

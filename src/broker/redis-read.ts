@@ -8,7 +8,6 @@ import { isGroupLost } from './redis-errors.ts';
 import type { Membership } from './redis-membership.ts';
 import { recreateGroups } from './redis-membership.ts';
 import type { RedisReclaim } from './redis-reclaim.ts';
-import { suspectFromSecond } from './redis-reclaim.ts';
 import { readInOrder } from './redis-scripts.ts';
 import type { RedisSettle } from './redis-settle.ts';
 import { untilAborted } from './redis-unblock.ts';
@@ -26,7 +25,6 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
   const oneCommand = keys.together(streams).length === 1;
   /** Until when entries may be delivered to us that we do not see. At first: what a namesake before us left behind. */
   let doubtUntil: Millis | null = clock.monotonic();
-  let suspectFrom = 1;
 
   const readCommand = (count: number, blockMs: Millis): RedisCommand => {
     const options = blockMs > 0 ? ['COUNT', count, 'BLOCK', Math.ceil(blockMs)] : ['COUNT', count];
@@ -147,9 +145,8 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
 
   async function recovered(count: number): Promise<readonly Delivery[]> {
     if (doubtUntil === null) return nothing;
-    const found = await reclaim.recover(count, suspectFrom);
+    const found = await reclaim.recover(count);
     if (found.length > 0) return found;
-    suspectFrom = suspectFromSecond;
     if (clock.monotonic() >= doubtUntil) doubtUntil = null;
     return nothing;
   }

@@ -27,6 +27,8 @@ export function createRedisReclaim(membership: Membership) {
   const { ask, keys, group, name, streams, hand, clock, lost } = membership;
   const cursors = new Map<string, string>();
   const reads = new Set<{ readonly since: Millis }>();
+  /** From how many deliveries on a missing entry is suspect. At first it may be what killed a consumer of our name. */
+  let suspectFrom = fromNamesake;
 
   /** The delivery in `[id, fields, deliveries before, history, crashes]`. */
   function deliveryIn(stream: string, taken: RedisReply, suspect: (deliveries: number) => boolean): Delivery | null {
@@ -101,8 +103,8 @@ export function createRedisReclaim(membership: Membership) {
     return (numberOf(listOf(own)[1]) ?? 0) > hand.size(stream);
   }
 
-  /** The missing ones. Those that were delivered `suspectFrom` times or more may have killed their consumer. */
-  async function findMissing(among: readonly string[], count: number, suspectFrom: number) {
+  /** The missing ones. */
+  async function findMissing(among: readonly string[], count: number): Promise<readonly Delivery[]> {
     const recovered: Delivery[] = [];
     for (const stream of among) {
       const left = count - recovered.length;
@@ -135,7 +137,12 @@ export function createRedisReclaim(membership: Membership) {
 
   return {
     missing,
-    recover: async (count: number, suspectFrom: number) => handOut(await findMissing(streams, count, suspectFrom)),
+
+    async recover(count: number): Promise<readonly Delivery[]> {
+      const found = await findMissing(streams, count);
+      if (found.length === 0) suspectFrom = fromAnother;
+      return handOut(found);
+    },
 
     /** Tells that a read is under way, so that what it brings is not taken for missing; call what it returns at the end. */
     reading(): () => void {
@@ -168,8 +175,7 @@ export function createRedisReclaim(membership: Membership) {
       try {
         for (const stream of streams) {
           const left = () => count - deliveries.length;
-          if (await holdsTooLittle(stream))
-            deliveries.push(...(await findMissing([stream], left(), suspectFromSecond)));
+          if (await holdsTooLittle(stream)) deliveries.push(...(await findMissing([stream], left())));
           if (left() > 0) deliveries.push(...(await sweep(stream, left(), minIdleMs)));
         }
       } catch (error) {
@@ -183,5 +189,6 @@ export function createRedisReclaim(membership: Membership) {
 
 export type RedisReclaim = ReturnType<typeof createRedisReclaim>;
 
-/** What was delivered to us once was never seen; twice, and it had been taken over from somebody. */
-export const suspectFromSecond = 2;
+const fromNamesake = 1;
+/** What was delivered to us once was never seen by anybody; twice, and it had been taken over from somebody. */
+const fromAnother = 2;
