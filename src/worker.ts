@@ -101,7 +101,8 @@ function relays(config: Config, providers: Providers, deps: WorkerDeps): readonl
   const { id: owner, clock, random, emit, loopOptions } = deps;
   if (outbox === null) return [];
   const { externalBrokers } = outbox;
-  const shared = { owner, clock, random, emit, loopOptions };
+  // No subscription reads partitions, so nothing goes there: nobody would find it.
+  const shared = { partitioned: new Set<string>(), owner, clock, random, emit, loopOptions };
   return outboxesOf(providers).flatMap(({ store, rest, hint }) => [
     ...targetsOf(outbox).map(({ target, broker }) =>
       createShards(outbox, {

@@ -22,6 +22,14 @@ export interface Outgoing {
    * with the same key are not attempted and come back as `held`. Null: no order is asked for.
    */
   readonly key: string | null;
+  /** Of a partition: put into the index of partitions before the entry is appended, in one step with it. */
+  readonly partition?: Partition;
+}
+
+/** A stream that holds the entries of one key, and the set that names all such keys of its category. */
+export interface Partition {
+  readonly index: string;
+  readonly key: string;
 }
 
 export type PublishResult =

@@ -14,6 +14,7 @@ import { push as pushScript } from './redis-scripts.ts';
 /** An item carries its id, since a list has none to give: `["<uuid>", <message>]`. */
 const toList = {
   script: pushScript,
+  partitionedScript: null,
   wrap(body: string) {
     const id = randomUUID();
     return { text: `["${id}", ${body}]`, id };

@@ -9,14 +9,14 @@
  * entries that are pending is in redis-pending-scripts.ts.
  */
 
-const appendWith = (append: string): string => `
+const appendWith = (append: string, prepare = '', last = '#ARGV - 2'): string => `
 local function numbers(text)
   local list = {}
   for number in string.gmatch(text, '%d+') do list[#list + 1] = tonumber(number) end
   return list
 end
-local stream_of, key_of, stopped, results = numbers(ARGV[1]), nil, {}, {}
-for index = 1, #ARGV - 2 do
+local stream_of, key_of, stopped, results = numbers(ARGV[1]), nil, {}, {}${prepare}
+for index = 1, ${last} do
   if key_of and stopped[key_of[index]] then
     results[index] = '='
   else
@@ -41,6 +41,26 @@ return results
  * the error, or `=` where it was not attempted since one before it with the same key was refused.
  */
 export const publish = appendWith("redis.pcall('XADD', key, '*', 'data', body)");
+
+const preparePartitions = `
+local partition_of = {}
+for _, each in ipairs(cjson.decode(ARGV[#ARGV])) do partition_of[KEYS[each[1]]] = { KEYS[each[2]], each[3] } end
+local function append(key, body)
+  local partition = partition_of[key]
+  if partition then
+    local added = redis.pcall('SADD', partition[1], partition[2])
+    if type(added) == 'table' then return added end
+    partition_of[key] = nil
+  end
+  return redis.pcall('XADD', key, '*', 'data', body)
+end`;
+
+/**
+ * The same where some streams are partitions: the key of each is put into the index before the first entry, so that there
+ * is never one that no reader of the index finds. KEYS streams and indexes. The last of ARGV is JSON, for each partition
+ * [number of the stream, number of the index, key].
+ */
+export const publishPartitioned = appendWith('append(key, body)', preparePartitions, '#ARGV - 3');
 
 /** The same for streams that are lists. Returns the new length in the place of an id. */
 export const push = appendWith("redis.pcall('RPUSH', key, body)");

@@ -1,4 +1,4 @@
-import type { Broker, PublishResult } from '../broker/broker.ts';
+import type { Broker, Outgoing, PublishResult } from '../broker/broker.ts';
 import type { OutboxConfig } from '../config/config.ts';
 import { composeBody } from '../message/codec.ts';
 import { backoff } from '../runtime/backoff.ts';
@@ -9,12 +9,14 @@ import type { LoopOptions } from '../runtime/loop.ts';
 import { loop } from '../runtime/loop.ts';
 import type { Emit } from '../telemetry/event.ts';
 import type { Outbox, OutboxRow, Refusal } from './outbox.ts';
+import type { Routing } from './route.ts';
 import { route } from './route.ts';
 
 export interface RelayDeps {
   readonly database: string;
   readonly outbox: Outbox;
   readonly broker: Broker;
+  readonly routing: Routing;
   /** Waits between polls of an empty outbox: for `ms`, or until there is a sign of new rows. */
   readonly rest: (ms: Millis, signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
@@ -36,10 +38,14 @@ function started<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
+interface RefusedRow extends Refusal {
+  readonly row: OutboxRow;
+}
+
 /** What is left to be written down of a batch after its publication. */
 interface Marks {
   readonly published: readonly OutboxRow[];
-  readonly refused: readonly (Refusal & { readonly row: OutboxRow })[];
+  readonly refused: readonly RefusedRow[];
 }
 
 /**
@@ -53,8 +59,8 @@ interface Marks {
  * Nothing is counted against a row when the broker is unreachable: `publish` throws, the loop rests, the rows stay.
  */
 export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Grant, soft: AbortSignal) => Promise<void> {
-  const { batchSize, pollEveryMs, maxPollEveryMs, ordering, retry, lanes, publishWait } = config;
-  const { database, outbox, broker, rest, clock, random, emit } = deps;
+  const { batchSize, pollEveryMs, maxPollEveryMs, ordering, retry, publishWait } = config;
+  const { database, outbox, broker, routing, rest, clock, random, emit } = deps;
   const about = { database, broker: broker.name };
 
   return async function relayWhile(grant, soft) {
@@ -107,26 +113,35 @@ export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Gran
     async function publish(rows: readonly OutboxRow[]): Promise<Marks> {
       if (!grant.trusted()) throw new NotOwnedError('the lease of this shard has run out');
       const startedAt = clock.monotonic();
-      const results = await broker.publish(
-        rows.map((row) => ({
-          stream: route(row, lanes),
-          body: composeBody(row.dataText, row.metadataText),
-          key: ordering === 'stream' ? row.stream : null,
-        })),
-        publishWait,
-      );
+      const sent: OutboxRow[] = [];
+      const entries: Outgoing[] = [];
+      const stranded: RefusedRow[] = [];
+      for (const row of rows) {
+        const to = route(row, routing);
+        if (to.kind === 'nowhere') {
+          stranded.push({ row, id: row.id, failure: to.failure, retryInMs: null });
+          continue;
+        }
+        const body = composeBody(row.dataText, row.metadataText);
+        const key = ordering === 'stream' ? row.stream : null;
+        const { stream, partition } = to;
+        sent.push(row);
+        entries.push(partition === undefined ? { stream, body, key } : { stream, body, key, partition });
+      }
+      const results = await broker.publish(entries, publishWait);
       emit({
         event: 'outbox.batch_published',
         ...about,
-        count: rows.length,
+        count: sent.length,
         duration_ms: clock.monotonic() - startedAt,
       });
-      return sort(rows, results);
+      const { published, refused } = sort(sent, results);
+      return { published, refused: [...stranded, ...refused] };
     }
 
     function sort(rows: readonly OutboxRow[], results: readonly PublishResult[]): Marks {
       const published: OutboxRow[] = [];
-      const refused: (Refusal & { readonly row: OutboxRow })[] = [];
+      const refused: RefusedRow[] = [];
       for (const [index, row] of rows.entries()) {
         const result = results[index];
         if (result?.kind === 'confirmed') published.push(row);
@@ -155,7 +170,7 @@ export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Gran
     const report = ({ messageId, category, ageMs }: OutboxRow) =>
       emit({ event: 'outbox.row_published', ...about, stream: category, message_id: messageId, lag_ms: ageMs });
 
-    function reportRefused({ row, failure, retryInMs }: Refusal & { readonly row: OutboxRow }): void {
+    function reportRefused({ row, failure, retryInMs }: RefusedRow): void {
       const reason = failure.code ?? failure.type;
       const facts = { ...about, stream: row.category, message_id: row.messageId, attempt: row.attempt, reason };
       if (retryInMs === null) emit({ event: 'outbox.row_abandoned', ...facts });

@@ -15,6 +15,8 @@ export interface ShardsDeps {
   readonly broker: Broker;
   /** Null for the rows that name no broker, else the broker whose own rows these are. */
   readonly target: string | null;
+  /** Categories that some handler reads by partition; their rows with a partition key go there. */
+  readonly partitioned: ReadonlySet<string>;
   readonly owner: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -24,15 +26,18 @@ export interface ShardsDeps {
   readonly loopOptions: LoopOptionsFor;
 }
 
+const nowhere: ReadonlySet<string> = new Set();
+
 /**
  * Relays the rows of one outbox for one broker: every shard that this replica can get the lease of. An external broker's
  * go to its own leases, at its own pace, to plain categories. The owner of shard 0 also sweeps out old rows. On drain each relay finishes the batch in hand and hands its lease over at once.
  */
 export function createShards(config: OutboxConfig, deps: ShardsDeps): Service {
-  const { store, broker, target, owner, clock, random, emit, rest, loopOptions } = deps;
+  const { store, broker, target, partitioned, owner, clock, random, emit, rest, loopOptions } = deps;
   const name =
     target === null ? `outbox:${store.database}:${broker.name}` : `outbox:${store.database}:external:${target}`;
-  const ours = target === null ? config : { ...config, lanes: null, publishWait: null };
+  const routing = target === null ? { lanes: config.lanes, partitioned } : { lanes: null, partitioned: nowhere };
+  const ours = target === null ? config : { ...config, publishWait: null };
 
   async function relayShard(index: number, shards: number, shutdown: Shutdown): Promise<void> {
     const lease = `${name}:${index}/${shards}`;
@@ -41,6 +46,7 @@ export function createShards(config: OutboxConfig, deps: ShardsDeps): Service {
       database: store.database,
       outbox,
       broker,
+      routing,
       rest: (ms, signal) => rest(index, ms, signal),
       clock,
       random,

@@ -41,7 +41,11 @@ const event = (id: string, n: number, options = {}): NewMessage => ({
 
 type Publish = Broker['publish'];
 
-function given(changes: Partial<OutboxConfig> = {}, wrap: (publish: Publish) => Publish = (publish) => publish) {
+function given(
+  changes: Partial<OutboxConfig> = {},
+  wrap: (publish: Publish) => Publish = (publish) => publish,
+  partitioned: ReadonlySet<string> = new Set(),
+) {
   const clock = createManualClock(1_000_000);
   const events = createEvents();
   const wake = createWake(clock);
@@ -52,8 +56,10 @@ function given(changes: Partial<OutboxConfig> = {}, wrap: (publish: Publish) => 
   );
   const inline = createInlineBroker({ name: 'default' }, { clock });
   const sent: string[] = [];
+  const streams = new Set<string>();
   const recording: Publish = async (entries) => {
     const results = await inline.publish(entries);
+    for (const { stream } of entries) streams.add(stream);
     sent.push(...entries.map(({ body }) => `${decode(body).stream.split('-')[1]}${String(decode(body).data['n'])}`));
     return results;
   };
@@ -64,6 +70,7 @@ function given(changes: Partial<OutboxConfig> = {}, wrap: (publish: Publish) => 
       store: outbox,
       broker,
       target: null,
+      partitioned,
       owner,
       clock,
       random: () => 0.5,
@@ -80,7 +87,7 @@ function given(changes: Partial<OutboxConfig> = {}, wrap: (publish: Publish) => 
       },
     };
   };
-  return { clock, events, outbox, sent, start };
+  return { clock, events, outbox, sent, streams, start };
 }
 
 /** A broker that says no to some entries, and holds back those behind them. */
@@ -208,6 +215,47 @@ describe('the relay', () => {
     outbox.add([event('a', 1)]);
     await clock.advance(1);
     assert.deepEqual(sent, ['a1']);
+    await relay.stop();
+  });
+
+  it('sends rows with a partition key to their partition where partitions are read, and nowhere else', async () => {
+    const lanes = { threshold: 0, suffix: 'later' };
+    const rows = [
+      event('a', 1, { partition_key: 'c1' }),
+      event('b', 1, { partition_key: 'c1', priority: -1 }),
+      event('c', 1),
+      event('d', 1, { priority: -1 }),
+    ];
+    const streamsWith = async (partitioned: readonly string[]) => {
+      const { clock, outbox, streams, start } = given({ lanes }, (publish) => publish, new Set(partitioned));
+      outbox.add(rows);
+      const relay = start('one');
+      await clock.advance(100);
+      await relay.stop();
+      return [...streams].sort();
+    };
+    assert.deepEqual(await streamsWith([]), ['bookshelf::order', 'bookshelf::order:later']);
+    assert.deepEqual(await streamsWith(['bookshelf::order']), [
+      'bookshelf::order',
+      'bookshelf::order:c1',
+      'bookshelf::order:c1:later',
+      'bookshelf::order:later',
+    ]);
+  });
+
+  it('abandons a row whose key cannot name a partition, and its neighbours go on', async () => {
+    const lanes = { threshold: 0, suffix: 'later' };
+    const { clock, outbox, sent, start, events } = given(
+      { lanes },
+      (publish) => publish,
+      new Set(['bookshelf::order']),
+    );
+    outbox.add([event('a', 1, { partition_key: 'later' }), event('a', 2, { partition_key: 'c1' })]);
+    const relay = start('one');
+    await clock.advance(100);
+    assert.deepEqual(sent, ['a2']);
+    const [abandoned] = events.all.filter((each) => each.event === 'outbox.row_abandoned');
+    assert.equal(abandoned?.event === 'outbox.row_abandoned' && abandoned.reason, 'invalid_partition_key');
     await relay.stop();
   });
 });
