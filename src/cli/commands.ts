@@ -2,6 +2,7 @@ import type { Command } from './command.ts';
 import { configCommand } from './config.ts';
 import { db } from './db.ts';
 import { dev } from './dev.ts';
+import { dlq } from './dlq.ts';
 import { healthcheck } from './healthcheck.ts';
 import { outbox } from './outbox.ts';
 import { processCommand, publishCommand, raiseCommand } from './send.ts';
@@ -14,6 +15,7 @@ const all: readonly Command[] = [
   configCommand,
   db,
   outbox,
+  dlq,
   processCommand,
   raiseCommand,
   publishCommand,

@@ -5,6 +5,7 @@
  *   stream              bookshelf::order-42           command stream      bookshelf::order:command-42
  *   partition           bookshelf::order:42           lane                bookshelf::order:backfill
  *   dead letters        <stream>:dlq                  index of partitions <category>:__partitions__
+ *   replay to a group   <stream>:__replay__:<group>
  */
 
 /** `MyDomain` → `mydomain`, `My Domain 1.0` → `my_domain_1_0`, `Éclair Shop` → `eclair_shop`. */
@@ -50,7 +51,18 @@ export const partitionOf = (category: string, key: string): string => `${categor
 
 export const partitionsOf = (category: string): string => `${category}:__partitions__`;
 
-export const deadLettersOf = (stream: string): string => `${stream}:dlq`;
+/** Dead letters of a replay go where the first ones went. */
+export const deadLettersOf = (stream: string): string => `${originOf(stream)}:dlq`;
+
+/** The stream that a stream of dead letters is for; null where the name is none of one. */
+export const sourceOfDeadLetters = (deadLetters: string): string | null =>
+  deadLetters.endsWith(':dlq') && deadLetters.length > ':dlq'.length ? deadLetters.slice(0, -':dlq'.length) : null;
+
+/** What is replayed to one group: only that group reads it, before the stream itself (ADR-4). */
+export const replayOf = (stream: string, group: string): string => `${originOf(stream)}:__replay__:${group}`;
+
+/** The stream that a replay is of; any other stream is its own. */
+export const originOf = (stream: string): string => stream.replace(/:__replay__:[^:]*$/, '');
 
 /** The hash with what is known of entries that failed in `group`: their attempts and their crashes. */
 export const attemptsOf = (stream: string, group: string): string => `${stream}:__attempts__:${group}`;

@@ -1,4 +1,5 @@
 import type { AttemptRecord, Delivery } from '../broker/broker.ts';
+import { originOf } from '../message/stream-name.ts';
 import { toFailure } from '../runtime/failure.ts';
 
 /** What a dead letter says of its end, besides what the delivery knows. */
@@ -28,7 +29,7 @@ export function composeDeadLetter(delivery: Delivery, verdict: Verdict): string 
   const failure = toFailure(error);
   const attempts = [...delivery.history, toAttemptRecord(error, consumer, failedAt)];
   const metadata = JSON.stringify({
-    original_stream: delivery.stream,
+    original_stream: originOf(delivery.stream),
     original_id: delivery.id,
     consumer_group: group,
     consumer,
