@@ -1,6 +1,7 @@
 import type { Broker, BrokerNotice } from './broker/broker.ts';
 import { createInlineBroker } from './broker/inline-broker.ts';
 import { createRedisBroker } from './broker/redis-broker.ts';
+import { createRedisPubsubBroker } from './broker/redis-pubsub-broker.ts';
 import type { BrokerConfig, Config, DatabaseConfig } from './config/config.ts';
 import type { DatabaseNotice } from './connection/database.ts';
 import type { PostgresqlConfig } from './connection/postgresql.ts';
@@ -104,8 +105,9 @@ function openBroker(config: BrokerConfig, { clock, random, emit }: ProvidersDeps
     case 'inline':
       return createInlineBroker({ name }, { clock });
     case 'redis':
-    case 'redis_pubsub':
       return createRedisBroker(config, { clock, random, notice: notifier(`broker "${name}"`, emit) });
+    case 'redis_pubsub':
+      return createRedisPubsubBroker(config, { clock, random, notice: notifier(`broker "${name}"`, emit) });
   }
 }
 
