@@ -122,6 +122,11 @@ export interface Consumer {
     count: number,
     minIdleMs: Millis,
   ): Promise<{ readonly deliveries: readonly Delivery[]; readonly lost: readonly string[] }>;
+  /**
+   * Removes the oldest entries of its streams beyond the newest `keep`, but none that some group has not read and
+   * acknowledged; how many. `keep` is a wish: more may stay, for a while or for long.
+   */
+  trim(keep: number): Promise<number>;
   /** Removes this consumer if it holds nothing, and its dead siblings that are empty and idle for `olderThanMs`. */
   leave(): Promise<void>;
   close(): Promise<void>;

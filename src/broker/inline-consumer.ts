@@ -170,6 +170,7 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
       const others = takePending(count - own.length, (each) => each.touchedAt <= before && !inHand(each));
       return { deliveries: [...own, ...others], lost: [] };
     },
+    trim: async (keep) => streams.reduce((removed, each) => removed + stream(each).trim(keep), 0),
     async leave() {
       for (const each of streams) {
         for (const pending of groupOn(each).pending.values()) {

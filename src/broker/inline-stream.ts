@@ -29,6 +29,8 @@ export interface InlineGroup {
 
 export interface InlineStream {
   readonly entries: readonly InlineEntry[];
+  /** Removes the oldest entries beyond the newest `keep` that every group has finished; how many. */
+  trim(keep: number): number;
   append(body: string): string;
   /** The group, made at the beginning of the stream where it does not exist. */
   group(name: string): InlineGroup;
@@ -39,6 +41,11 @@ export interface InlineStream {
 export function createInlineStream(clock: Clock): InlineStream {
   const entries: InlineEntry[] = [];
   const groups = new Map<string, InlineGroup>();
+  /** Where the entries begin that a group has not finished. What is pending stands in the order of the ids. */
+  function firstNeeded({ next, pending }: InlineGroup): number {
+    const [oldest] = pending.values();
+    return oldest === undefined ? next : entries.indexOf(oldest.entry);
+  }
   let lastMs = 0;
   let sequence = 0;
   return {
@@ -50,6 +57,13 @@ export function createInlineStream(clock: Clock): InlineStream {
       const id = `${lastMs}-${sequence}`;
       entries.push({ id, body, addedAt });
       return id;
+    },
+    trim(keep) {
+      const finished = Math.min(...[...groups.values()].map(firstNeeded), groups.size === 0 ? 0 : entries.length);
+      const removed = Math.max(0, Math.min(finished, entries.length - keep));
+      entries.splice(0, removed);
+      for (const group of groups.values()) group.next -= removed;
+      return removed;
     },
     group(name) {
       const group = groups.get(name) ?? { next: 0, pending: new Map(), histories: new Map(), crashes: new Map() };

@@ -7,6 +7,7 @@ import { createRedisRead } from './redis-read.ts';
 import { createRedisReclaim } from './redis-reclaim.ts';
 import { leave as leaveScript } from './redis-scripts.ts';
 import { createRedisSettle } from './redis-settle.ts';
+import { trim } from './redis-trim.ts';
 
 /** A consumer that was not heard of for so long is dead; if not, Redis makes it anew with its next entry. */
 const deadAfterMs: Millis = 3_600_000;
@@ -41,6 +42,7 @@ export function createRedisConsumer(membership: Membership, onClose: () => void)
     heartbeat: settle.heartbeat,
     retake: reclaim.retake,
     reclaim: reclaim.reclaim,
+    trim: (keep) => trim(membership, keep),
     async leave() {
       try {
         await returnMissing();

@@ -68,6 +68,8 @@ export function createRedisPubsubConsumer(options: ConsumeOptions, deps: RedisPu
     retake: async (held) => held.map((delivery) => retried.get(keyFor(delivery)) ?? delivery),
     heartbeat: async () => [],
     reclaim: async () => ({ deliveries: [], lost: [] }),
+    // Who else reads a list, and how far, is not known to anybody.
+    trim: async () => 0,
     leave: async () => undefined,
     close: async () => undefined,
   };

@@ -216,6 +216,7 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
         assert.deepEqual(await consumer.settle(deliveries.map((delivery) => ({ kind: 'give_back', delivery }))), []);
         assert.deepEqual(await consumer.heartbeat(deliveries), []);
         assert.deepEqual(await consumer.reclaim(10, 0), { deliveries: [], lost: [] });
+        assert.equal(await consumer.trim(0), 0);
         assert.deepEqual(await consumer.read(now), []);
         await consumer.leave();
         await consumer.close();
@@ -481,6 +482,39 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
         { body: '1', suspect: true, attempt: 1 },
       );
       assert.deepEqual(bodies(await heir.read(now)), ['2']);
+    });
+
+    it('trims what every group has finished, and nothing else', async () => {
+      const stream = fresh('trim');
+      const texts = Array.from({ length: 1_000 }, (_, index) => `${index} ${'x'.repeat(100)}`);
+      await publish(stream, ...texts);
+      const [slow, fast] = [await join(stream, 'slow'), await join(stream, 'fast')];
+      assert.equal(await fast.trim(10), 0);
+      const acked = await fast.read({ ...now, count: 900 });
+      await fast.settle(acked.slice(100).map((delivery) => ({ kind: 'ack', delivery })));
+      assert.equal(await fast.trim(10), 0);
+      await slow.settle((await slow.read({ ...now, count: 500 })).map((delivery) => ({ kind: 'ack', delivery })));
+      assert.ok((await fast.trim(10)) <= 100);
+      assert.ok((await broker.length(stream)) >= 900);
+      await fast.settle(acked.slice(0, 100).map((delivery) => ({ kind: 'ack', delivery })));
+      const removed = await fast.trim(10);
+      assert.ok(removed > 200 && (await broker.length(stream)) >= 500);
+      assert.deepEqual(bodies(await slow.read({ ...now, count: 1_000 })), texts.slice(500));
+      assert.deepEqual(bodies(await fast.read({ ...now, count: 1_000 })), texts.slice(900));
+      assert.ok((await fast.trim(990)) === 0);
+    });
+
+    it('keeps as many entries as it is asked to', async () => {
+      const stream = fresh('trim-keep');
+      await publish(stream, ...Array.from({ length: 1_000 }, (_, index) => `${index} ${'x'.repeat(100)}`));
+      const consumer = await join(stream);
+      await consumer.settle(
+        (await consumer.read({ ...now, count: 1_000 })).map((delivery) => ({ kind: 'ack', delivery })),
+      );
+      await consumer.trim(400);
+      const left = await broker.length(stream);
+      assert.ok(left >= 400 && left < 550, `${left} left`);
+      assert.equal(await consumer.trim(1_000), 0);
     });
 
     it('loses nothing when a consumer leaves with entries in hand', async () => {
