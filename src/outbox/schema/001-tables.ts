@@ -7,6 +7,8 @@
  * Checks are made ready anew for every statement, 3 to 15 µs each: there are two, for the mistakes that would be found
  * late, a status that no relay looks for and metadata that no consumer can read.
  * fillfactor leaves room for the one update that each row gets on its own page.
+ *
+ * inbox: grows by a row a message and handler until it is purged, by the index on times, which is appended to only.
  */
 export const tables = (q: string): string => `
 create table ${q}.outbox (
@@ -54,6 +56,7 @@ create table ${q}.inbox (
   processed_at timestamptz not null default clock_timestamp(),
   primary key (message_id, handler)
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.1);
+create index inbox_processed_at on ${q}.inbox (processed_at);
 
 create table ${q}.document (
   collection text not null,
