@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { againstLimit as consumerLimit, inboxAgainstLimit } from './consumer/against-limit.ts';
 import { idle } from './consumer/idle.ts';
 import { endToEnd, latency } from './consumer/latency.ts';
+import { peers } from './consumer/peers.ts';
 import { bodySizes } from './consumer/sizes.ts';
 import type { Bench } from './harness/bench.ts';
 import { summarizeProfiles } from './harness/cpu-profile.ts';
@@ -13,11 +14,12 @@ import { table } from './harness/table.ts';
 import { againstLimit as relayLimit } from './relay/against-limit.ts';
 import { flatBacklog, flatPublished } from './relay/flat.ts';
 import { idle as relayIdle, latency as relayLatency } from './relay/latency.ts';
+import { peers as relayPeers } from './relay/peers.ts';
 import { writers } from './relay/writers.ts';
 
 const benches: { readonly [Area in Options['area']]: readonly Bench[] } = {
-  relay: [relayLimit, relayLatency, relayIdle, writers, flatPublished, flatBacklog],
-  consumer: [consumerLimit, inboxAgainstLimit, latency, endToEnd, idle, bodySizes],
+  relay: [relayLimit, relayPeers, relayLatency, relayIdle, writers, flatPublished, flatBacklog],
+  consumer: [consumerLimit, inboxAgainstLimit, peers, latency, endToEnd, idle, bodySizes],
 };
 
 const startedAt = performance.now();

@@ -29,7 +29,7 @@ export const usage = `usage: npm run bench -- relay|consumer [options]
   --cpu-prof DIR    CPU profiles of the daemon go there, and a summary of each is printed
   --json            the outcomes as JSON
 
-Needs redis-server, PostgreSQL's server programs and pgbench; for the peers, \`npm ci --prefix bench\`.`;
+Needs redis-server, PostgreSQL's server programs and pgbench; for the peers, \`npm ci --prefix bench/peers --ignore-scripts\`.`;
 
 export class BenchUsageError extends Error {}
 

@@ -8,10 +8,12 @@ export type Environment = Readonly<Record<string, string>>;
 /** A process of the bench's own. */
 export interface Program {
   readonly pid: number;
-  /** Rejects, with what it said, when it ends before `stop` was called. Never resolves. */
+  /** Rejects, with what it said, when it ends although nobody asked for `stop` or `finished`. Never resolves. */
   readonly broke: Promise<never>;
-  /** Resolves with the rest of a line of its output that begins with `word`. */
-  said(word: string): Promise<string>;
+  /** The number in the last line `done N` that it wrote; 0 before the first. */
+  done(): number;
+  /** Resolves when it has ended by itself; rejects, with what it said, when it failed. */
+  finished(): Promise<void>;
   /** SIGTERM, and SIGKILL for one that does not leave. */
   stop(): Promise<void>;
 }
@@ -28,11 +30,13 @@ export function startProgram(name: string, argv: readonly string[], environment:
   const end = () => child.kill('SIGKILL');
   process.once('exit', end);
   let words = '';
+  let done = 0;
   const keep = (chunk: Buffer) => {
-    words = (words + chunk.toString()).slice(-65_536);
-    for (const hear of listeners) hear();
+    const text = chunk.toString();
+    const [last] = [...text.matchAll(/^done (\d+)$/gm)].slice(-1);
+    if (last === undefined) words = (words + text).slice(-65_536);
+    else done = Number(last[1]);
   };
-  const listeners = new Set<() => void>();
   child.stdout.on('data', keep);
   child.stderr.on('data', keep);
   let stopping = false;
@@ -47,19 +51,11 @@ export function startProgram(name: string, argv: readonly string[], environment:
   return {
     pid: child.pid ?? 0,
     broke,
-    async said(word) {
-      const line = new RegExp(`^${word}(.*)$`, 'm');
-      const heard = new Promise<string>((resolve) => {
-        const hear = () => {
-          const found = line.exec(words);
-          if (found === null) return;
-          listeners.delete(hear);
-          resolve(found[1] ?? '');
-        };
-        listeners.add(hear);
-        hear();
-      });
-      return Promise.race([heard, broke]);
+    done: () => done,
+    async finished() {
+      stopping = true;
+      await ended;
+      if (child.exitCode !== 0) throw new Error(`${name} failed (${child.exitCode ?? child.signalCode}):\n${words}`);
     },
     async stop() {
       stopping = true;
