@@ -152,12 +152,18 @@ describe('the check of a database', () => {
     const { database, psql } = await given();
     await setUp(database);
     await psql(`drop table lease; alter table outbox drop column deliver_at cascade;
-      alter table inbox alter column message_id type varchar; drop function outbox_process_command`);
+      alter table inbox alter column message_id type varchar; drop function outbox_process_command;
+      drop index outbox_set_aside`);
     assert.deepEqual(await codes(database), [
       'column_wrong: column outbox.deliver_at is missing',
       'column_wrong: column inbox.message_id is of type character varying, not text',
       'table_missing: there is no table lease',
       'function_missing: there is no function outbox_process_command',
+      // With the column went the indexes that speak of it.
+      'index_missing: there is no valid index outbox_pending',
+      'index_missing: there is no valid index outbox_pending_external',
+      'index_missing: there is no valid index outbox_scheduled',
+      'index_missing: there is no valid index outbox_set_aside',
     ]);
   });
 

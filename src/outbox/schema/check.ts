@@ -1,6 +1,6 @@
 import type { Database } from '../../connection/database.ts';
 import { MisconfiguredError } from '../../runtime/errors.ts';
-import { neededFunctions, neededSequence, neededTables } from './needed.ts';
+import { neededFunctions, neededIndexes, neededSequence, neededTables } from './needed.ts';
 import { currentVersion, quoted } from './schema.ts';
 
 /** Something about a database that waiting does not mend. */
@@ -52,7 +52,10 @@ export async function checkDatabase(database: Database, wanted: WantedDatabase):
   problems.push(...tableProblems(tables, schema, account));
   const setting = tables.find(({ name }) => name === 'outbox_setting');
   if (setting?.grants.includes('select')) problems.push(...(await settingProblems(database, wanted)));
-  if (setting !== undefined) problems.push(...(await functionProblems(database, account)));
+  if (setting !== undefined) {
+    problems.push(...(await functionProblems(database, account)));
+    problems.push(...(await indexProblems(database)));
+  }
   return problems;
 }
 
@@ -168,4 +171,22 @@ async function functionProblems({ bounded, schema }: Database, account: string):
     const mend = `grant ${grant} on ${kind} ${quoted(schema)}.${name} to ${account}`;
     return [{ code: 'grant_missing', what: `${account} may not use the ${kind} ${name}`, mend }];
   });
+}
+
+/** Also those that are there but no good, as a CREATE INDEX CONCURRENTLY that failed leaves them. */
+async function indexProblems({ bounded, schema }: Database): Promise<readonly Problem[]> {
+  const found = await bounded(
+    (sql) => sql<{ name: string }[]>`
+      select relname as name from pg_catalog.pg_class c
+      join pg_catalog.pg_namespace n on n.oid = relnamespace join pg_catalog.pg_index i on indexrelid = c.oid
+      where nspname = ${schema} and indisvalid and relname in ${sql([...neededIndexes])}`,
+  );
+  const there = new Set(found.map(({ name }) => name));
+  return neededIndexes
+    .filter((name) => !there.has(name))
+    .map((name) => ({
+      code: 'index_missing',
+      what: `there is no valid index ${name}`,
+      mend: `make it as \`domaind db sql\` shows it`,
+    }));
 }

@@ -48,6 +48,16 @@ export const neededTables: { readonly [table: string]: NeededTable } = {
   },
 };
 
+/** Without one of these, everything works, and gets slower with every row. */
+export const neededIndexes = [
+  'outbox_pending',
+  'outbox_pending_external',
+  'outbox_scheduled',
+  'outbox_set_aside',
+  'inbox_pkey',
+  'inbox_processed_at',
+] as const;
+
 export const neededFunctions = ['outbox_check_options', 'outbox_raise_event', 'outbox_process_command'] as const;
 
 /** Drawn from by the functions, with the rights of whoever calls them. */
