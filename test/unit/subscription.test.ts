@@ -120,6 +120,18 @@ function givenOn(
   };
 }
 
+/** A consumer that says nothing more once its process is dead. */
+function mortal(consumer: Consumer, isDead: () => boolean): Consumer {
+  const silence = <T>(call: () => Promise<T>): Promise<T> => (isDead() ? new Promise<T>(() => undefined) : call());
+  return {
+    ...consumer,
+    read: (request) => silence(() => consumer.read(request)),
+    settle: (settlements) => silence(() => consumer.settle(settlements)),
+    heartbeat: (held) => silence(() => consumer.heartbeat(held)),
+    reclaim: (count, minIdleMs) => silence(() => consumer.reclaim(count, minIdleMs)),
+  };
+}
+
 describe('a subscription', () => {
   it('hands every entry to its handler and acknowledges it', async () => {
     const worker = given(() => done);
@@ -241,19 +253,21 @@ describe('a subscription', () => {
     const crashed: Promise<void>[] = [];
     let runs = 0;
     for (let life = 1; life <= 3; life += 1) {
-      // A process that dies is one whose handler never ends and which is heard of no more.
+      // A process that dies is one whose handler never ends and which the broker hears of no more.
+      let dead = false;
       const worker = givenOn(
         clock,
         () => {
           runs += 1;
           return never();
         },
-        { heartbeatEveryMs: 10_000_000 },
-        { broker, name: `life-${life}` },
+        {},
+        { broker, name: `life-${life}`, wrap: (consumer) => mortal(consumer, () => dead) },
       );
       crashed.push(worker.running);
       for (let turn = 0; turn < 20 && runs < life; turn += 1) await clock.advance(1_000);
       assert.equal(runs, life);
+      dead = true;
     }
     const last = givenOn(clock, () => done, {}, { broker, name: 'life-4' });
     await clock.advance(10_000);
