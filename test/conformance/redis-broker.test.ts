@@ -7,14 +7,28 @@ import { describeBroker } from './broker.conformance.ts';
 
 const capabilities = { groups: true, redelivery: true, deadLetters: true, persistence: true };
 
-for (const hashTag of [false, true]) {
-  const name = hashTag ? 'redis with hash tags' : 'redis';
+/** All that the daemon's user of Redis needs for its streams, beside `~*` or the patterns of its keys. */
+const privileges = [
+  ...['+ping', '+client|id', '+client|setname', '+client|unblock', '+eval'],
+  ...['+xadd', '+xlen', '+xrange', '+xtrim', '+xreadgroup', '+xack', '+xclaim', '+xautoclaim', '+xpending'],
+  ...['+xinfo|groups', '+xinfo|consumers', '+xgroup|create', '+xgroup|delconsumer'],
+  ...['+hset', '+hdel', '+hmget', '+hincrby'],
+];
+
+const trials = [
+  { name: 'redis', hashTag: false, user: null },
+  { name: 'redis with hash tags', hashTag: true, user: null },
+  { name: 'redis with the least privileges', hashTag: false, user: 'least' },
+];
+
+for (const { name, hashTag, user } of trials) {
   const start = async (): Promise<BrokerHarness> => {
     const redis = await startRedis({ shared: true });
+    if (user !== null) await redis.cli('ACL', 'SETUSER', user, 'reset', 'on', '>least-pass', '~*', ...privileges);
     const config: RedisBrokerConfig = {
       provider: 'redis',
       name: 'redis',
-      uri: redis.url,
+      uri: user === null ? redis.url : redis.url.replace(/\/\/(.*@)?/, `//${user}:least-pass@`),
       tls: null,
       connectTimeoutMs: 5_000,
       commandTimeoutMs: 5_000,

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import type { Server, Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import type { Consumer, Delivery } from '../../src/broker/broker.ts';
 import { UnavailableError } from '../../src/runtime/errors.ts';
@@ -20,12 +22,31 @@ async function readAll(consumer: Consumer, texts: readonly string[]): Promise<Ma
   return seen;
 }
 
+const fronts: Server[] = [];
+
+/** A port before Redis whose clients may vanish without Redis being told. */
+async function frontFor(redisPort: number, clients: Set<Socket>): Promise<number> {
+  const server = createServer((client) => {
+    clients.add(client);
+    const behind = connect({ host: '127.0.0.1', port: redisPort });
+    behind.unref().on('data', (answer) => client.destroyed || client.write(answer));
+    client.on('error', () => undefined).on('data', (request) => behind.write(request));
+  });
+  fronts.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
 describe('A Redis broker through outages', () => {
   let redis: RedisServer;
   before(async () => {
     redis = await startRedis({ appendonly: true });
   });
-  after(() => redis.stop());
+  after(async () => {
+    for (const server of fronts) server.close();
+    await redis.stop();
+  });
 
   it('loses nothing when the server is killed and comes back, and tells the outage once', async () => {
     const { broker, notices } = redisBrokerAt(redis.url, quick);
@@ -121,6 +142,24 @@ describe('A Redis broker through outages', () => {
     assert.ok(deliveries.every(({ attempt, suspect }) => attempt === 1 && !suspect));
     assert.deepEqual((await consumer.reclaim(10, 3_600_000)).deliveries, []);
     await broker.close();
+  });
+
+  it('finds what a server that has not noticed the loss still gives to the old connection', async () => {
+    const clients = new Set<Socket>();
+    const port = await frontFor(redis.port, clients);
+    const { broker } = redisBrokerAt(`redis://127.0.0.1:${port}`);
+    const direct = redisBrokerAt(redis.url).broker;
+    const consumer = await broker.consume({ streams: ['unnoticed'], group: 'g', consumer: 'c' });
+    const reading = consumer.read({ ...atOnce, blockMs: 20_000 });
+    while (!String(await redis.cli('INFO', 'clients')).includes('blocked_clients:1'));
+    for (const client of clients) client.destroy();
+    await assert.rejects(reading, UnavailableError);
+    assert.deepEqual(await once(() => consumer.read(atOnce)), []);
+    await direct.publish([entry('unnoticed', 'x')]);
+    assert.equal((await direct.inspect('unnoticed', 'g')).pending, 1);
+    assert.deepEqual(bodiesOf(await consumer.read(atOnce)), ['x']);
+    await broker.close();
+    await direct.close();
   });
 
   it('waits for a server that is still loading, and says so', async () => {
