@@ -77,7 +77,7 @@ export function createWorker(
 }
 
 /** Resolves every handler's subscription; throws ConfigError with the faults of all of them. */
-function planFor(config: Config, handlers: readonly LoadedHandler[]): readonly PlanRow[] {
+export function planFor(config: Config, handlers: readonly LoadedHandler[]): readonly PlanRow[] {
   const { lanes, subscriptions: layers } = config.server;
   const faults: ConfigError['faults'][number][] = [];
   const rows: PlanRow[] = [];

@@ -7,6 +7,8 @@ import { healthcheck } from './healthcheck.ts';
 import { outbox } from './outbox.ts';
 import { processCommand, publishCommand, raiseCommand } from './send.ts';
 import { server } from './server.ts';
+import { status } from './status.ts';
+import { subscriptions } from './subscriptions.ts';
 import { versionCommand } from './version-command.ts';
 
 const all: readonly Command[] = [
@@ -14,6 +16,8 @@ const all: readonly Command[] = [
   dev,
   configCommand,
   db,
+  status,
+  subscriptions,
   outbox,
   dlq,
   processCommand,

@@ -17,13 +17,15 @@ export interface RunOptions {
   readonly shutdown?: Shutdown;
   /** Shown each line of stdout as it comes. */
   readonly onOut?: (text: string) => void;
+  /** The same for stderr. */
+  readonly onErr?: (text: string) => void;
 }
 
 const never: Shutdown = { soft: new AbortController().signal, hard: new AbortController().signal };
 
 /** Runs one command line in this process: much quicker than a process of its own. The terminal has 80 columns. */
 export async function run(argv: readonly string[], options: RunOptions): Promise<Ran> {
-  const { cwd, environment = {}, isTty = false, shutdown = never, onOut } = options;
+  const { cwd, environment = {}, isTty = false, shutdown = never, onOut, onErr } = options;
   const out: string[] = [];
   const err: string[] = [];
   const io: Io = {
@@ -31,7 +33,10 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
       out.push(text);
       onOut?.(text);
     },
-    err: (text) => void err.push(text),
+    err(text) {
+      err.push(text);
+      onErr?.(text);
+    },
     environment,
     cwd,
     width: 80,

@@ -1,0 +1,109 @@
+import { UsageError } from '../runtime/errors.ts';
+import type { PlanRow } from '../worker.ts';
+import type { Arguments } from './arguments.ts';
+import { parseArguments } from './arguments.ts';
+import type { Command } from './command.ts';
+import type { Io } from './io.ts';
+import { facts, table } from './listing.ts';
+import { subscriptionCells, subscriptionHeadings, subscriptionJson } from './status.ts';
+import type { SubscriptionStatus } from './status-facts.ts';
+import { openScene, subscriptionsIn } from './status-facts.ts';
+
+const usage = 'domaind subscriptions status [--handler NAME] [--config FILE] [--env NAME] [--json]';
+
+/** `domaind subscriptions status`: how each stands, and by what settings it is fed. No daemon needs to run. */
+export const subscriptions: Command = {
+  name: 'subscriptions',
+  summary: 'how subscriptions stand, by what settings, and where each setting comes from',
+  help: `usage: ${usage}
+
+  status           how each subscription stands, and those of its settings that are no defaults
+    --handler NAME all settings of one, in the units of domain.toml, and where each comes from
+
+  Low to high: default, the default profile, [server], the table of the subscription type, the profile of
+  [server.subscriptions.<name>], its other keys, what the handler itself says.
+
+example: domaind subscriptions status --handler OrderSummary`,
+  async run(argv, io) {
+    const types = { config: 'string', env: 'string', handler: 'string', json: 'boolean', debug: 'boolean' } as const;
+    const given = parseArguments(argv, types, usage);
+    const [what, ...more] = given.positionals;
+    if (more.length > 0) throw new UsageError(`unexpected "${more[0]}"\nusage: ${usage}`);
+    if (what !== 'status') {
+      throw new UsageError(
+        `${what ? `there is no subscriptions ${what}` : 'what of the subscriptions?'}\nusage: ${usage}`,
+      );
+    }
+    const scene = await openScene(given, io);
+    try {
+      const rows = chosen(scene.plan, given.text('handler'));
+      for (const each of scene.hidden) io.err(each);
+      const states = await Promise.all(rows.map((row) => subscriptionsIn(scene, row)));
+      const found = rows.map((row, index) => ({ row, states: states[index] ?? [] }));
+      if (given.flag('json')) io.out(JSON.stringify(found.map(jsonOf), null, 2));
+      else show(found, given, io);
+      return 0;
+    } finally {
+      await scene.close();
+    }
+  },
+};
+
+interface Found {
+  readonly row: PlanRow;
+  readonly states: readonly SubscriptionStatus[];
+}
+
+function chosen(plan: readonly PlanRow[], name: string | null): readonly PlanRow[] {
+  if (name === null) return plan;
+  const found = plan.filter(({ handler }) => handler.name === name || handler.aliases.includes(name));
+  if (found.length > 0) return found;
+  const known = plan.map(({ handler }) => handler.name).join(', ') || 'none';
+  throw new UsageError(`there is no handler "${name}"; there is ${known}`);
+}
+
+function show(found: readonly Found[], given: Arguments, io: Io): void {
+  const all = given.text('handler') !== null;
+  if (found.length === 0) {
+    io.out('no handlers');
+    return;
+  }
+  if (all) for (const each of found) showOne(each, io);
+  const states = found.flatMap((each) => each.states);
+  if (states.length > 0) io.out(table(io, subscriptionHeadings, states.map(subscriptionCells)));
+  const settings = found.flatMap(({ row }) =>
+    [...row.settings.origins]
+      .filter(([, { origin }]) => all || origin !== 'default')
+      .map(([field, { value, origin }]) => [...(all ? [] : [row.handler.name]), field, String(value), origin]),
+  );
+  if (settings.length === 0) io.out('\nevery setting has its default');
+  else io.out(`\n${table(io, [...(all ? [] : ['HANDLER']), 'SETTING', 'VALUE', 'FROM'], settings)}`);
+}
+
+function showOne({ row: { handler, settings } }: Found, io: Io): void {
+  facts(io, [
+    ['handler', handler.name],
+    ['defined at', handler.place],
+    ['kind', handler.kind],
+    ['group', handler.group],
+    ['broker', handler.broker],
+    ['database', handler.database],
+    ['type', settings.type],
+    ['profile', settings.profile],
+  ]);
+  io.out('');
+}
+
+const jsonOf = ({ row: { handler, streams, settings }, states }: Found) => ({
+  handler: handler.name,
+  kind: handler.kind,
+  group: handler.group,
+  place: handler.place,
+  broker: handler.broker,
+  database: handler.database,
+  streams,
+  type: settings.type,
+  profile: settings.profile,
+  state: states.map(subscriptionJson),
+  settings: Object.fromEntries(settings.origins),
+});
