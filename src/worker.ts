@@ -1,9 +1,10 @@
 import { setMaxListeners } from 'node:events';
+import type { Broker } from './broker/broker.ts';
 import type { Config, OutboxConfig, SubscriptionConfig } from './config/config.ts';
 import { resolveSubscription } from './config/resolve.ts';
 import { createDeadlines } from './handler/deadlines.ts';
 import type { LoadedHandler } from './handler/loaded-handler.ts';
-import { laneOf } from './message/stream-name.ts';
+import { laneOf, replayOf } from './message/stream-name.ts';
 import { hintPlace } from './outbox/hint.ts';
 import { createShards } from './outbox/shards.ts';
 import type { Providers } from './providers.ts';
@@ -148,7 +149,7 @@ function subscriptionFor(
   const subscription = createSubscription(settings, {
     name,
     stream: handler.streams.join(', '),
-    join: () => broker.consume({ streams, group, consumer: `${name}-${id}` }),
+    join: () => broker.consume({ streams, aside: replaysOf(streams, group, broker), group, consumer: `${name}-${id}` }),
     open,
     clock,
     random,
@@ -184,6 +185,10 @@ function watchedBy(config: Config, plan: readonly PlanRow[], providers: Provider
 
 const outboxesOf = ({ databases }: Providers) =>
   [...databases.values()].flatMap(({ outbox: store, rest, hint }) => (store === null ? [] : [{ store, rest, hint }]));
+
+/** Where dead letters of this group come back to: read by no other group. */
+const replaysOf = (streams: readonly string[], group: string, { capabilities }: Broker): readonly string[] =>
+  capabilities.deadLetters ? streams.map((stream) => replayOf(stream, group)) : [];
 
 /** Asks everything that is needed until it answers, and says what is unsafe about it; what is misconfigured is not waited for. */
 async function reachAll(

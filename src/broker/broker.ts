@@ -134,6 +134,11 @@ export interface Consumer {
 
 export interface ConsumeOptions {
   readonly streams: readonly string[];
+  /**
+   * Streams that seldom have anything: their new entries come with `reclaim`, so that reading costs no more for them.
+   * Brokers without dead letters pass them over.
+   */
+  readonly aside?: readonly string[];
   readonly group: string;
   readonly consumer: string;
 }

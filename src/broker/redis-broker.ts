@@ -36,7 +36,7 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
     connect: () => connect('domaind:publish'),
   });
 
-  async function consume({ streams, group, consumer }: ConsumeOptions) {
+  async function consume({ streams, aside = [], group, consumer }: ConsumeOptions) {
     if (maxConnections !== null && readers.size + publishing.connections() + 2 > maxConnections)
       throw tooManyConnections(name, maxConnections);
     const reader = connect(`domaind:${group}`.replace(/[^\x21-\x7e]/g, '_'));
@@ -44,7 +44,8 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
     const membership: Membership = {
       group,
       name: consumer,
-      streams,
+      streams: [...streams, ...aside],
+      aside,
       keys,
       reader,
       asReader: createAsk(reader, name),

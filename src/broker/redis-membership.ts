@@ -13,7 +13,10 @@ export interface Membership {
   readonly group: string;
   /** The consumer's. */
   readonly name: string;
+  /** All of the consumer's. */
   readonly streams: readonly string[];
+  /** Those of them whose new entries come with `reclaim`, not with `read`. */
+  readonly aside: readonly string[];
   readonly keys: RedisKeys;
   /** The connection that blocks. Only reads go over it. */
   readonly reader: RedisConnection;

@@ -21,7 +21,8 @@ const lingerMs: Millis = 1_000;
 
 /** The reading of new entries: the acknowledgements of the last batch and the request for the next in one round trip. */
 export function createRedisRead(membership: Membership, settle: RedisSettle, reclaim: RedisReclaim) {
-  const { group, name, streams, keys, asReader, clock, commandTimeoutMs, hand } = membership;
+  const { group, name, aside, keys, asReader, clock, commandTimeoutMs, hand } = membership;
+  const streams = membership.streams.filter((stream) => !aside.includes(stream));
   const oneCommand = keys.together(streams).length === 1;
   /** Until when entries may be delivered to us that we do not see. At first: what a namesake before us left behind. */
   let doubtUntil: Millis | null = clock.monotonic();

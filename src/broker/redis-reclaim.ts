@@ -24,7 +24,7 @@ const slackMs: Millis = 100;
 
 /** Where one consumer gets entries that were delivered before: its own, and those that others left behind. */
 export function createRedisReclaim(membership: Membership) {
-  const { ask, keys, group, name, streams, hand, clock, lost } = membership;
+  const { ask, keys, group, name, streams, aside, hand, clock, lost } = membership;
   const cursors = new Map<string, string>();
   const reads = new Set<{ readonly since: Millis }>();
   /** From how many deliveries on a missing entry is suspect. At first it may be what killed a consumer of our name. */
@@ -135,6 +135,25 @@ export function createRedisReclaim(membership: Membership) {
     return found;
   }
 
+  /** New entries of a stream that the reads pass over. */
+  async function takeNew(stream: string, count: number): Promise<readonly Delivery[]> {
+    const command: RedisCommand = [
+      'XREADGROUP',
+      'GROUP',
+      group,
+      name,
+      'COUNT',
+      count,
+      'STREAMS',
+      keys.keyOf(stream),
+      '>',
+    ];
+    const [found] = listOf(await ask.one(command, { bytes: true }));
+    return listOf(listOf(found ?? null)[1] ?? null)
+      .map((entry) => deliveryIn(stream, [...listOf(entry), 1, null, null], () => false))
+      .flatMap((delivery) => (delivery === null ? [] : [{ ...delivery, redelivered: false }]));
+  }
+
   return {
     missing,
 
@@ -177,6 +196,7 @@ export function createRedisReclaim(membership: Membership) {
           const left = () => count - deliveries.length;
           if (await holdsTooLittle(stream)) deliveries.push(...(await findMissing([stream], left())));
           if (left() > 0) deliveries.push(...(await sweep(stream, left(), minIdleMs)));
+          if (left() > 0 && aside.includes(stream)) deliveries.push(...(await takeNew(stream, left())));
         }
       } catch (error) {
         if (!isGroupLost(error)) throw error;

@@ -1,3 +1,4 @@
+import type { Millis } from '../runtime/clock.ts';
 import { CrashLoopError } from '../runtime/errors.ts';
 import { loop } from '../runtime/loop.ts';
 import { createWake } from '../runtime/wake.ts';
@@ -12,6 +13,9 @@ export interface Tending {
   run(finished: AbortSignal): Promise<void>;
 }
 
+/** A wish (`retention_maxlen`): nothing that a group has yet to acknowledge is removed. */
+const trimEveryMs: Millis = 30_000;
+
 export function createTending({ config, deps, consumer, inHand, handling, due, shutdown }: Station): Tending {
   const { minIdleMs, heartbeatEveryMs, reclaimEveryMs, batchSize, retry, handlerTimeoutMs } = config;
   const { name, clock, emit, loopOptions } = deps;
@@ -19,6 +23,7 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
   const suspects: Held[] = [];
   const restMs = 10_000;
   let reclaimAt = 0;
+  let trimAt = clock.monotonic() + trimEveryMs;
 
   async function retryDue(stop: AbortSignal): Promise<number> {
     const nextAt = inHand.nextDueAt();
@@ -51,6 +56,10 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
     if (!shutdown.soft.aborted && clock.monotonic() >= reclaimAt) {
       reclaimAt = clock.monotonic() + reclaimEveryMs;
       await reclaim();
+    }
+    if (config.retentionMaxlen !== null && clock.monotonic() >= trimAt) {
+      trimAt = clock.monotonic() + trimEveryMs;
+      await consumer.trim(config.retentionMaxlen);
     }
     return Math.min(heartbeatEveryMs, reclaimEveryMs);
   }
