@@ -53,7 +53,7 @@ export interface LinkDeps {
  * Connects. The driver (postgres 3.4.9) reconnects a client by itself, and then sends what was meant for a transaction
  * outside of it; a statement in a transaction whose connection has ended kills the process with an uncaught
  * TypeError; and a connection that ends between a write and its flush leaves its client stuck for good. So each client
- * gets one socket, which is ours to destroy, and is thrown away with it.
+ * gets one socket, which is ours to destroy, and is thrown away with it (ADR-6).
  */
 export async function openLink(options: LinkOptions, deps: LinkDeps): Promise<Link> {
   const { target, needsTls, connectTimeoutMs, maxAgeMs, acceptsStandby } = options;

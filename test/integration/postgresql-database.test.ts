@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { Database, DatabaseNotice } from '../../src/connection/database.ts';
 import type { PostgresqlConfig } from '../../src/connection/postgresql.ts';
 import { openDatabase } from '../../src/connection/postgresql.ts';
@@ -411,5 +412,41 @@ describe('several hosts', () => {
     const dead = await listening((socket) => socket.destroy());
     const several = url.replace('127.0.0.1:', `127.0.0.1:${dead},127.0.0.1:`);
     assert.equal((await database(several).bounded((sql) => sql`select 1 as one`))[0]?.['one'], 1);
+  });
+});
+
+describe('a connection by TLS', () => {
+  const root = fileURLToPath(new URL('../fixtures/tls/server-cert.pem', import.meta.url));
+  let secure: PostgresqlServer;
+  before(async () => {
+    secure = await startPostgresql({ own: true, tls: true, settings: { listen_addresses: '127.0.0.1,127.0.0.2' } });
+  });
+  after(() => secure.stop());
+
+  const over = (mode: string, host = '127.0.0.1', port = secure.port) =>
+    database(`postgresql://postgres@${host}:${port}/postgres?sslmode=${mode}`).bounded(
+      (sql) => sql`select ssl from pg_stat_ssl where pid = pg_backend_pid()`,
+    );
+  const isSecure = async (answer: ReturnType<typeof over>) => (await answer)[0]?.['ssl'];
+
+  it('is made where the URI asks for it, and where the server offers it to one who would like it', async () => {
+    assert.equal(await isSecure(over('disable')), false);
+    assert.equal(await isSecure(over('prefer')), true);
+    assert.equal(await isSecure(over('require')), true);
+    assert.equal(await isSecure(over(`verify-full&sslrootcert=${root}`)), true);
+  });
+
+  it('is not made to a server whose certificate nobody has vouched for', async () => {
+    await failsWith(over('verify-full'), MisconfiguredError, 'database_tls');
+  });
+
+  it('is not made to a server that is not the one of the certificate, not by its address either', async () => {
+    await failsWith(over(`verify-full&sslrootcert=${root}`, '127.0.0.2'), MisconfiguredError, 'database_tls');
+    assert.equal(await isSecure(over(`verify-ca&sslrootcert=${root}`, '127.0.0.2')), true);
+  });
+
+  it('is a misconfiguration where the server has none to offer', async () => {
+    await failsWith(over('require', '127.0.0.1', server.port), MisconfiguredError, 'database_tls');
+    assert.equal(await isSecure(over('prefer', '127.0.0.1', server.port)), false);
   });
 });

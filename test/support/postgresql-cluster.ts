@@ -1,6 +1,18 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, readdirSync } from 'node:fs';
-import { appendFile, chmod, chown, cp, lstat, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  chmod,
+  chown,
+  copyFile,
+  cp,
+  lstat,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 
@@ -114,8 +126,19 @@ export async function configure(cluster: string, port: number, settings: Setting
   };
   const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'`);
   await appendFile(join(cluster, 'postgresql.conf'), `\n${lines.join('\n')}\n`);
-  const rules = ['host all postgres 127.0.0.1/32 trust', 'host all all 127.0.0.1/32 scram-sha-256'];
+  const rules = ['host all postgres 127.0.0.0/8 trust', 'host all all 127.0.0.0/8 scram-sha-256'];
   await writeFile(join(cluster, 'pg_hba.conf'), `${rules.join('\n')}\n`);
+}
+
+/** The certificate of test/fixtures/tls, for the server's own eyes: it refuses a key that others may read. */
+export async function addCertificate(cluster: string, owner: User | null): Promise<Settings> {
+  const place = { cert: join(cluster, 'server.crt'), key: join(cluster, 'server.key') };
+  for (const part of ['cert', 'key'] as const) {
+    await copyFile(new URL(`../fixtures/tls/server-${part}.pem`, import.meta.url), place[part]);
+    await chmod(place[part], 0o600);
+    if (owner) await chown(place[part], owner.uid, owner.gid);
+  }
+  return { ssl: 'on', ssl_cert_file: place.cert, ssl_key_file: place.key };
 }
 
 /** What psql prints for `sql`. */

@@ -6,7 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Programs, Settings, User } from './postgresql-cluster.ts';
-import { configure, copyCluster, find, findPrograms, psql, run, serverUser, template } from './postgresql-cluster.ts';
+import {
+  addCertificate,
+  configure,
+  copyCluster,
+  find,
+  findPrograms,
+  psql,
+  run,
+  serverUser,
+  template,
+} from './postgresql-cluster.ts';
 
 /** A PostgreSQL server of the test's own, gone with the test and with the process. */
 export interface PostgresqlServer {
@@ -31,6 +41,8 @@ export interface PostgresqlOptions {
   readonly own?: boolean;
   /** Server settings beyond those that make tests quick. */
   readonly settings?: Settings;
+  /** Speaks TLS to those who ask for it, with the certificate of test/fixtures/tls. */
+  readonly tls?: boolean;
 }
 
 /**
@@ -40,6 +52,7 @@ export interface PostgresqlOptions {
 export async function startPostgresql({
   own = false,
   settings = {},
+  tls = false,
 }: PostgresqlOptions = {}): Promise<PostgresqlServer> {
   const given = process.env['DATABASE_URL'];
   if (given && !own) return borrowed(given);
@@ -50,7 +63,8 @@ export async function startPostgresql({
   const cluster = join(home, 'cluster');
   await copyCluster(await template(programs, owner), cluster);
   const port = await freePort();
-  await configure(cluster, port, settings);
+  const certificate = tls ? await addCertificate(cluster, owner) : {};
+  await configure(cluster, port, { ...certificate, ...settings });
   const url = `postgresql://postgres@127.0.0.1:${port}/postgres`;
 
   let running = await launch(programs, cluster, owner);
