@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BenchUsageError } from './options.ts';
 import type { Place } from './place.ts';
 import type { Environment, Program } from './program.ts';
 import { startProgram } from './program.ts';
@@ -24,7 +22,6 @@ let started = 0;
 /** Starts the daemon as its users do: from its build, with a domain.toml. */
 export async function startDaemon(place: Place, settings: DaemonSettings): Promise<Program> {
   const { options, folder, environment } = place;
-  if (!existsSync(options.daemon)) throw new BenchUsageError(`${options.daemon} is not there: run \`npm run build\``);
   started += 1;
   const config = join(folder, `domain-${started}.toml`);
   await writeFile(config, domainToml(settings));
@@ -38,7 +35,8 @@ export async function startDaemon(place: Place, settings: DaemonSettings): Promi
   });
 }
 
-function domainToml({ handlers, batch = 500, poolSize = 5, profile = 'production' }: DaemonSettings): string {
+/** Servers are named by DATABASE_URL and REDIS_URL. */
+export function domainToml({ handlers, batch = 500, poolSize = 5, profile = 'production' }: DaemonSettings): string {
   const path = handlers === null || handlers.startsWith('/') ? handlers : handlerFile(handlers);
   return `
 name = "bench"

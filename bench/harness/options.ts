@@ -9,7 +9,7 @@ export interface Options {
   readonly quick: boolean;
   /** Messages a run, for the benches of throughput. */
   readonly rows: number;
-  /** Whether commits reach the disk, as in production. */
+  /** Whether commits reach the disk, and Redis keeps its append-only file (fsync every second), as in production. */
   readonly fsync: boolean;
   /** The daemon's program. */
   readonly daemon: string;
@@ -24,7 +24,7 @@ export const usage = `usage: npm run bench -- relay|consumer [options]
   --quick           small counts and two rounds: shows that it runs, measures nothing
   --rounds N        rounds of each comparison (5)
   --rows N          messages a run (100000)
-  --no-fsync        PostgreSQL without fsync and synchronous commits
+  --no-fsync        PostgreSQL without fsync and synchronous commits, Redis without its append-only file
   --daemon FILE     the daemon's program (dist/main.js, as \`npm run build\` makes it)
   --cpu-prof DIR    CPU profiles of the daemon go there, and a summary of each is printed
   --json            the outcomes as JSON

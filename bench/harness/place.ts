@@ -1,15 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import type { Sql } from 'postgres';
 import postgres from 'postgres';
-import { openDatabase } from '../../src/connection/postgresql.ts';
-import { setupDatabase } from '../../src/outbox/schema/setup.ts';
 import { startPostgresql } from '../../test/support/postgresql-server.ts';
 import { startRedis } from '../../test/support/redis-server.ts';
+import { domainToml } from './daemon.ts';
 import type { Options } from './options.ts';
+import { BenchUsageError } from './options.ts';
 import type { Environment } from './program.ts';
+import { startProgram } from './program.ts';
 import type { Progress } from './side-by-side.ts';
 
 /** Where benches run: servers of their own, with the tables of domaind, and what they are told to do. */
@@ -44,14 +46,15 @@ export async function openPlace(options: Options, progress: Progress): Promise<P
     own: true,
     settings: { ...settings, fsync: durable, synchronous_commit: durable },
   });
-  const redisServer = await startRedis();
+  const redisServer = await startRedis({ appendonly: options.fsync, args: ['--auto-aof-rewrite-percentage', '0'] });
   const folder = await mkdtemp(join(tmpdir(), 'domaind-bench-'));
   const redis = new Redis(redisServer.url);
   const opened: Sql[] = [];
 
   async function onDatabase(): Promise<Place> {
     const databaseUrl = await postgresql.createDatabase();
-    await setUp(databaseUrl);
+    const environment = { DATABASE_URL: databaseUrl, REDIS_URL: redisServer.url };
+    await setUp(options.daemon, folder, environment);
     const sql = postgres(databaseUrl, { max: 4, onnotice: () => undefined });
     opened.push(sql);
     return {
@@ -61,7 +64,7 @@ export async function openPlace(options: Options, progress: Progress): Promise<P
       redis,
       redisPid: redisServer.pid ?? 0,
       databaseUrl,
-      environment: { DATABASE_URL: databaseUrl, REDIS_URL: redisServer.url },
+      environment,
       folder,
       onDatabase,
       async close() {
@@ -77,17 +80,10 @@ export async function openPlace(options: Options, progress: Progress): Promise<P
   return onDatabase();
 }
 
-async function setUp(uri: string): Promise<void> {
-  const limits = { poolSize: 2, maxOverflow: 0, connectTimeoutMs: 5_000, statementTimeoutMs: 30_000 };
-  const config = {
-    provider: 'postgresql',
-    name: 'default',
-    uri,
-    directUri: null,
-    schema: 'public',
-    ...limits,
-  } as const;
-  const database = openDatabase(config, { notice: () => undefined });
-  await setupDatabase(database, { normalized: 'bench', camel: 'Bench', externalBrokers: [], shards: null });
-  await database.close();
+/** With the daemon's own command, so that its tables are those that this daemon knows. */
+async function setUp(daemon: string, folder: string, environment: Environment): Promise<void> {
+  if (!existsSync(daemon)) throw new BenchUsageError(`${daemon} is not there: run \`npm run build\``);
+  const config = join(folder, 'setup.toml');
+  await writeFile(config, domainToml({ only: null, handlers: null }));
+  await startProgram('domaind db setup', [daemon, 'db', 'setup', '--config', config], environment).finished();
 }

@@ -28,7 +28,7 @@ interface Row {
 
 const select = (after: string) => sql<Row[]>`
   select id, category, data::text, metadata::text from outbox
-  where status = 'pending' and deliver_at is null and target_broker is null and id > ${after}::bigint
+  where status = 'pending' and deliver_at is null and priority = 0 and target_broker is null and id > ${after}::bigint
   order by id limit ${batch}`;
 
 const append = (rows: readonly Row[]) =>
