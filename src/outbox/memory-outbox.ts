@@ -6,6 +6,8 @@ import type { Failure } from '../runtime/failure.ts';
 import type { Emit } from '../telemetry/event.ts';
 import { createMemoryLeases } from './memory-lease.ts';
 import type { Outbox, OutboxRow, OutboxStore } from './outbox.ts';
+import type { Candidate } from './pick.ts';
+import { pick } from './pick.ts';
 import { tooLarge } from './too-large.ts';
 
 interface StoredRow {
@@ -17,6 +19,7 @@ interface StoredRow {
   /** Monotonic, as all times here. */
   readonly createdAt: Millis;
   readonly deliverAt: Millis;
+  readonly scheduled: boolean;
   status: 'pending' | 'failed' | 'abandoned';
   refusals: number;
   retryAt: Millis;
@@ -81,7 +84,8 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
     const { deliver_at: deliverAt } = message.options;
     const waitMs = typeof deliverAt === 'string' ? Math.max(0, Date.parse(deliverAt) - clock.now()) : 0;
     const now = clock.monotonic();
-    const times = { createdAt: now, deliverAt: now + waitMs, retryAt: 0, abandonedAt: 0 };
+    const scheduled = typeof deliverAt === 'string';
+    const times = { createdAt: now, deliverAt: now + waitMs, scheduled, retryAt: 0, abandonedAt: 0 };
     const row = { id: lastId, message, composed, metadataText, target, ...times };
     rows.set(lastId, { ...row, status: 'pending', refusals: 0, lastError: null });
   }
@@ -109,7 +113,12 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
   function shard(index: number, count: number, target: string | null, lease: string): Outbox {
     return {
       async read({ limit, inFlight }) {
-        const due = dueRows(index, count, target, new Set(inFlight)).slice(0, limit);
+        const due = pick(dueRows(index, count, target, new Set(inFlight)).map(toCandidate), {
+          limit,
+          maxBytes: Number.POSITIVE_INFINITY,
+          ordering,
+          mayFollow: () => false,
+        }).map(({ row }) => row);
         const [large, fit] = [due.filter(isTooLarge), due.filter((row) => !isTooLarge(row))];
         for (const row of large) {
           abandon(row, tooLarge(sizeOf(row), maxMessageBytes));
@@ -170,6 +179,15 @@ export function createMemoryOutbox(config: MemoryOutboxConfig, deps: MemoryOutbo
     },
   };
 }
+
+const toCandidate = (row: StoredRow): Candidate & { readonly row: StoredRow } => ({
+  row,
+  id: String(row.id),
+  stream: row.composed.stream,
+  priority: row.composed.metadata.domain.priority,
+  apart: row.status === 'failed' || row.scheduled,
+  bytes: sizeOf(row),
+});
 
 const sizeOf = ({ message, metadataText }: StoredRow): number =>
   Buffer.byteLength(message.dataText) + Buffer.byteLength(metadataText);

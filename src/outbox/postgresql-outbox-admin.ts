@@ -14,6 +14,7 @@ import type {
   RowWithPayload,
   StatusCount,
 } from './outbox-admin.ts';
+import { plain, prioritized } from './postgresql-due.ts';
 
 /** What looks through a whole table may take so long: it is asked for by people, now and then. */
 const searchMs: Millis = 600_000;
@@ -113,12 +114,13 @@ export function createPostgresqlOutboxAdmin(database: Database): OutboxAdmin {
   };
 }
 
-/** Each of the first three has its partial index. The published ones have none, and may be millions. */
+/** Each but the last has its partial index. The published ones have none, and may be millions. */
 async function countByStatus(sql: Sql, table: Fragment, schema: string): Promise<readonly StatusCount[]> {
   const [row] = await sql<{ [key in OutboxStatus | 'bytes']: number }[]>`
     select bytes,
-      (select count(*) from ${table} where status = 'pending' and deliver_at is null and target_broker is null)::float8
-        + (select count(*) from ${table} where status = 'pending' and deliver_at is null and target_broker is not null)
+      (select count(*) from ${table} o where ${plain(sql)} and target_broker is null)::float8
+        + (select count(*) from ${table} o where ${plain(sql)} and target_broker is not null)
+        + (select count(*) from ${table} o where ${prioritized(sql)})
         + (select count(*) from ${table} where status = 'pending' and deliver_at is not null) as pending,
       (select count(*) from ${table} where status = 'failed' and status in ('failed', 'abandoned'))::float8 as failed,
       (select count(*) from ${table} where status = 'abandoned' and status in ('failed', 'abandoned'))::float8 as abandoned,
@@ -179,8 +181,9 @@ function selectRows(sql: Sql, table: Fragment, statuses: readonly OutboxStatus[]
     (select ${columns(sql)} from ${table} o where ${condition} ${filtered(sql, filter)} order by o.id ${order} limit ${limit})`;
   const of: { readonly [status in OutboxStatus]: readonly Fragment[] } = {
     pending: [
-      branch(sql`o.status = 'pending' and o.deliver_at is null and o.target_broker is null`, sql`asc`),
-      branch(sql`o.status = 'pending' and o.deliver_at is null and o.target_broker is not null`, sql`asc`),
+      branch(sql`${plain(sql)} and o.target_broker is null`, sql`asc`),
+      branch(sql`${plain(sql)} and o.target_broker is not null`, sql`asc`),
+      branch(prioritized(sql), sql`asc`),
       branch(sql`o.status = 'pending' and o.deliver_at is not null`, sql`asc`),
     ],
     failed: [branch(sql`o.status = 'failed' and o.status in ('failed', 'abandoned')`, sql`asc`)],

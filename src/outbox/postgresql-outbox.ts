@@ -49,15 +49,18 @@ function countOf(sql: Sql, table: Fragment, broker: string | null) {
     sql`(select count(*) from ${table} where status = ${status} and status in ('failed', 'abandoned') and ${target})`;
   return sql<OutboxStats[]>`
     select
-      (select count(*) from ${table} where status = 'pending' and deliver_at is null and ${target})::float8
-        + (select count(*) from ${table} where status = 'pending' and deliver_at is not null and ${target})::float8
+      (select count(*) from ${table} where status = 'pending' and deliver_at is null and priority = 0 and ${target})::float8
+        + (select count(*) from ${table} where status = 'pending' and deliver_at is null and priority <> 0 and ${target})
+        + (select count(*) from ${table} where status = 'pending' and deliver_at is not null and ${target})
         as pending,
       ${aside('failed')}::float8 as failed,
       ${aside('abandoned')}::float8 as abandoned,
       (select case when count(*) > 0 then greatest(0, extract(epoch from clock_timestamp() - min(created_at)) * 1000) end
         from (
         (select created_at from ${table}
-          where status = 'pending' and deliver_at is null and ${target} order by id limit 1)
+          where status = 'pending' and deliver_at is null and priority = 0 and ${target} order by id limit 1)
+        union all (select created_at from ${table}
+          where status = 'pending' and deliver_at is null and priority <> 0 and ${target} order by target_broker, id limit 1)
         union all (select created_at from ${table} where status = 'failed' and ${target})
       ) oldest)::float8 as "oldestPendingMs"`;
 }

@@ -39,6 +39,8 @@ export const aCommand = (n: number, options: NewMessage['options'] = {}): NewMes
   options,
 });
 
+const ascending = (a: bigint, b: bigint): number => (a < b ? -1 : a > b ? 1 : 0);
+
 const failure: Failure = { type: 'ReplyError', code: 'WRONGTYPE', message: 'no \0 stream \ud800', stack: null };
 
 /** `a1`: the id of the aggregate and the number in the payload. */
@@ -239,6 +241,109 @@ export function outboxConformance(name: string, { create, close, keepsPublished 
         await publish(rows);
         await refuse(rows, 1);
         assert.deepEqual(await told(), []);
+      });
+    });
+
+    describe('rows with a priority', () => {
+      it('come first, beside a quarter of the oldest', async () => {
+        const { add, told } = await given();
+        await add(anEvent('a', 1), anEvent('b', 2), anEvent('c', 3), anEvent('d', 4));
+        await add(
+          anEvent('e', 5, { priority: 5 }),
+          anEvent('f', 6, { priority: 9 }),
+          anEvent('g', 7, { priority: -1 }),
+        );
+        assert.deepEqual(await told(4), ['a1', 'b2', 'e5', 'f6']);
+        assert.deepEqual(await told(3), ['a1', 'e5', 'f6']);
+        assert.deepEqual(await told(1), ['a1']);
+        assert.deepEqual(await told(6), ['a1', 'b2', 'c3', 'd4', 'e5', 'f6']);
+        assert.deepEqual(await told(), ['a1', 'b2', 'c3', 'd4', 'e5', 'f6', 'g7']);
+      });
+
+      it('never overtake a row of their stream', async () => {
+        const { add, told } = await given();
+        await add(anEvent('a', 1), anEvent('b', 2), anEvent('b', 3, { priority: 9 }), anEvent('c', 4));
+        await add(
+          anEvent('d', 5, { priority: -3 }),
+          anEvent('d', 6),
+          anEvent('e', 7),
+          anEvent('d', 8, { priority: 9 }),
+        );
+        assert.deepEqual(await told(2), ['a1', 'b2']);
+        assert.deepEqual(await told(5), ['a1', 'b2', 'b3', 'c4', 'e7']);
+        assert.deepEqual(await told(7), ['a1', 'b2', 'b3', 'c4', 'd5', 'd6', 'e7']);
+      });
+
+      it('overtake a backlog, but for what stands before them in it', async () => {
+        const { add, told } = await given();
+        await add(...Array.from({ length: 40 }, (_, n) => anEvent(`s${n}`, n)));
+        await add(
+          anEvent('s30', 40, { priority: 1 }),
+          anEvent('t', 41, { priority: 1 }),
+          anEvent('t', 42, { priority: 2 }),
+        );
+        assert.deepEqual(await told(4), ['s00', 's11', 't41', 't42']);
+        const first = Array.from({ length: 32 }, (_, n) => `s${n}${n}`);
+        assert.deepEqual(await told(34), [...first, 't41', 't42']);
+      });
+
+      it('go before those below them, however many those are', async () => {
+        const { add, told } = await given();
+        await add(...Array.from({ length: 40 }, (_, n) => anEvent(`s${n % 3}`, n, { priority: -5 })));
+        await add(anEvent('t', 40), anEvent('s1', 41), anEvent('u', 42, { priority: -4 }));
+        assert.deepEqual(await told(4), ['s00', 's11', 't40', 'u42']);
+      });
+
+      it('go in the order of their priority alone where no other is asked for', async () => {
+        const { add, told } = await given({ ordering: 'none' });
+        await add(anEvent('a', 1), anEvent('b', 2), anEvent('b', 3, { priority: 9 }));
+        assert.deepEqual(await told(2), ['a1', 'b3']);
+      });
+
+      it('are held back with their stream by a refused one', async () => {
+        const { add, read, refuse, told } = await given();
+        await add(anEvent('a', 1), anEvent('a', 2, { priority: 9 }), anEvent('b', 3), anEvent('c', 4, { priority: 1 }));
+        await refuse(await read(1), 10_000);
+        assert.deepEqual(await told(), ['b3', 'c4']);
+        await refuse((await read()).slice(1), null);
+        assert.deepEqual(await told(), ['b3']);
+      });
+
+      it('are told from the others of an external broker alike', async () => {
+        const { add, told } = await given({}, 'partner');
+        const published = true;
+        await add(
+          anEvent('a', 1, { published }),
+          anEvent('b', 2, { published }),
+          anEvent('c', 3, { published, priority: 7 }),
+        );
+        assert.deepEqual(await told(2), ['a1', 'c3']);
+      });
+
+      it('are all published, each stream in its order, also two batches at a time', async () => {
+        const { add, read, publish } = await given();
+        let seed = 7;
+        const random = (below: number) => {
+          seed = (seed * 48_271) % 2_147_483_647;
+          return seed % below;
+        };
+        const sent: OutboxRow[] = [];
+        let inFlight: readonly OutboxRow[] = [];
+        for (let round = 0; round < 60; round += 1) {
+          if (round < 25) {
+            const priorities = Array.from({ length: 6 }, () => ({ priority: random(4) === 0 ? 0 : random(7) - 3 }));
+            await add(...priorities.map((options, n) => anEvent(`s${random(5)}`, round * 10 + n, options)));
+          }
+          const next = await read(7, inFlight);
+          await publish(inFlight);
+          sent.push(...inFlight);
+          inFlight = next;
+        }
+        assert.deepEqual([inFlight.length, sent.length], [0, 150]);
+        for (const stream of new Set(sent.map((row) => row.stream))) {
+          const ids = sent.filter((row) => row.stream === stream).map(({ id }) => BigInt(id));
+          assert.deepEqual(ids, ids.toSorted(ascending));
+        }
       });
     });
 

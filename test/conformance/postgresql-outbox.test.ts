@@ -20,6 +20,8 @@ after(async () => {
 });
 
 async function anOutbox(shards = 1): Promise<Database> {
+  // Of the test before, which is over.
+  await Promise.all(open.splice(0).map((database) => database.close()));
   const database = aDatabase(await server.createDatabase());
   open.push(database);
   await setUp(database, { shards });

@@ -1,4 +1,5 @@
 import { tables } from './001-tables.ts';
+import { priorities } from './002-priorities.ts';
 import { functions } from './functions.ts';
 import { externalHintStatement, hintNames, hintStatement } from './hint-names.ts';
 
@@ -10,7 +11,10 @@ export interface Migration {
 }
 
 /** In order, and never changed once released: a database runs those above its version. */
-export const migrations: readonly Migration[] = [{ version: 1, name: 'tables', sql: tables }];
+export const migrations: readonly Migration[] = [
+  { version: 1, name: 'tables', sql: tables },
+  { version: 2, name: 'priorities', sql: priorities },
+];
 
 export const currentVersion = migrations.length;
 
