@@ -6,8 +6,10 @@ import type { BrokerConfig, Config, DatabaseConfig } from './config/config.ts';
 import type { DatabaseNotice } from './connection/database.ts';
 import type { PostgresqlConfig } from './connection/postgresql.ts';
 import { openDatabase } from './connection/postgresql.ts';
+import type { Inbox } from './handler/inbox.ts';
 import type { MemoryDatabase } from './handler/memory-unit-of-work.ts';
 import { createMemoryDatabase, createMemoryUnitsOfWork } from './handler/memory-unit-of-work.ts';
+import { createPostgresqlInbox } from './handler/postgresql-inbox.ts';
 import { createPostgresqlUnitsOfWork } from './handler/postgresql-unit-of-work.ts';
 import type { Raised } from './handler/raised.ts';
 import type { UnitsOfWork } from './handler/unit-of-work.ts';
@@ -33,6 +35,8 @@ export interface Database {
   readonly unitsOfWork: UnitsOfWork;
   /** Null where `enable_outbox` is false. */
   readonly outbox: OutboxStore | null;
+  /** Null where it is kept short by itself. */
+  readonly inbox: Inbox | null;
   /** Writes messages into the outbox in a transaction of their own; their ids, in order. */
   write(raised: readonly Raised[]): Promise<readonly string[]>;
   /** What a relay does between polls: cut short where there are new rows at its place (see hintPlace). */
@@ -152,6 +156,7 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
     name,
     unitsOfWork: createMemoryUnitsOfWork(database),
     outbox: settings === null ? null : outbox,
+    inbox: null,
     write: async (raised) => outbox.add(raised),
     rest: (place, ms, signal) => wakeOf(place).rest(ms, signal),
     hint: null,
@@ -186,6 +191,7 @@ function openPostgresql(
     name,
     unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null }),
     outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
+    inbox: createPostgresqlInbox(database),
     write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
     rest: hint?.rest ?? ((_place, ms, signal) => clock.sleep(ms, signal)),
     hint,

@@ -3,6 +3,7 @@ import type { Broker } from './broker/broker.ts';
 import type { Config, OutboxConfig, SubscriptionConfig } from './config/config.ts';
 import { resolveSubscription } from './config/resolve.ts';
 import { createDeadlines } from './handler/deadlines.ts';
+import { createInboxRetention } from './handler/inbox.ts';
 import type { LoadedHandler } from './handler/loaded-handler.ts';
 import { laneOf, replayOf } from './message/stream-name.ts';
 import { hintPlace } from './outbox/hint.ts';
@@ -72,7 +73,10 @@ export function createWorker(
       const subscriptions = parts.includes('subscriptions')
         ? plan.map((row) => subscriptionFor(row, config, providers, deps, shutdown))
         : [];
-      await runAll([...outboxes, ...subscriptions, monitor], shutdown, emit);
+      const forgetting = [...providers.databases.values()].flatMap(({ name, inbox }) =>
+        inbox === null ? [] : [createInboxRetention(config.inbox, { inbox, loop: loopOptions(`inbox:${name}`) })],
+      );
+      await runAll([...outboxes, ...subscriptions, ...forgetting, monitor], shutdown, emit);
     },
   };
 }

@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { unmatchedSubscriptions } from '../config/resolve.ts';
+import { isConnectionLoss } from '../connection/errors-of-postgresql.ts';
 import { loadHandlers } from '../handler/load-handlers.ts';
 import { openProviders } from '../providers.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
@@ -156,6 +157,9 @@ function countJoined(): { readonly emit: Emit; reached(count: number): Promise<v
 function followFaults(emit: Emit): { readonly signal: AbortSignal } {
   const fault = new AbortController();
   const onFault = (thrown: unknown) => {
+    const error = toError(thrown);
+    // A connection that was lost says nothing of this process's state, and those that need it say so themselves.
+    if (isConnectionLoss(error)) return emit({ event: 'connection.lost', connection: 'of nobody', err: error });
     emit({ event: 'service.failed', service: 'process', err: toError(thrown) });
     fault.abort('a fault that nobody caught');
   };

@@ -22,6 +22,9 @@ const maxAgeMs: Millis = 30 * 60_000;
 /** A connection above `pool_size` is kept so long without work. */
 const idleMs: Millis = 30_000;
 
+/** How long `close` waits for connections that are being made. */
+const openingMs: Millis = 1_000;
+
 /** Of all connections, those kept for the daemon itself: relays, leases, counts. */
 const ownShare = 3;
 
@@ -37,6 +40,7 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
   }
   const translate = (error: unknown) => toDatabaseError(error, name);
   const links = new Set<Link>();
+  const opening = new Set<Promise<Link>>();
   let reachable = true;
   const stopped = new AbortController();
 
@@ -55,8 +59,10 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
   const { maker, open } = createConnector({ name, uri, connectTimeoutMs, maxAgeMs }, { clock });
 
   async function connect(): Promise<Link> {
+    const connecting = open({ onLost: lost });
+    opening.add(connecting);
     try {
-      const link = await open({ onLost: lost });
+      const link = await connecting;
       for (const old of links) if (old.lost() !== null) links.delete(old);
       links.add(link);
       found();
@@ -64,6 +70,8 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
     } catch (error) {
       lost(error);
       throw error;
+    } finally {
+      opening.delete(connecting);
     }
   }
 
@@ -117,6 +125,8 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
       const reason = new UnavailableError('database_closed', `database "${name}" is closed`);
       daemons.close(reason);
       handlers.close(reason);
+      // The driver asks for types when it has connected, and what that fails with is nobody's to catch: not cut short.
+      await Promise.race([Promise.allSettled(opening), clock.sleep(openingMs, AbortSignal.timeout(openingMs))]);
       await Promise.all([...links].map((link) => link.end()));
     },
   };

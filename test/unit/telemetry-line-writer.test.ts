@@ -49,7 +49,7 @@ describe('the writer of lines', () => {
     const line = `${'x'.repeat(99)}\n`;
     const taken = Array.from({ length: 5_000 }, () => writer.write(line)).filter((each) => each).length;
     assert.equal(taken, 2_000);
-    await writer.flush(50);
+    await writer.flush(1_000);
     const written = readAvailable(fd, Buffer.alloc(200_000)).split('\n').length - 1;
     assert.ok(written > 0);
     assert.equal(writer.dropped(), 5_000 - written);
