@@ -5,6 +5,7 @@ import type { PostgresqlConfig } from '../connection/postgresql.ts';
 import { openDatabase } from '../connection/postgresql.ts';
 import type { Problem } from '../outbox/schema/check.ts';
 import { checkDatabase } from '../outbox/schema/check.ts';
+import { reshard } from '../outbox/schema/reshard.ts';
 import { currentVersion, setupScript } from '../outbox/schema/schema.ts';
 import type { SetupOptions } from '../outbox/schema/setup.ts';
 import { setupDatabase } from '../outbox/schema/setup.ts';
@@ -17,7 +18,7 @@ import { look } from './look-at-database.ts';
 import { formatTable } from './table.ts';
 
 const usage =
-  'domaind db setup|status|sql [--config FILE] [--env NAME] [--database NAME] [--shards N] [--from N] [--json]';
+  'domaind db setup|shards N|status|sql [--config FILE] [--env NAME] [--database NAME] [--shards N] [--from N] [--json]';
 
 /** `domaind db`: the tables and functions that domaind owns. */
 export const db: Command = {
@@ -26,7 +27,8 @@ export const db: Command = {
   help: `usage: ${usage}
 
   setup            create or migrate; as often as you like
-    --shards N     how many relays may share the outbox; after a change, restart every replica
+    --shards N     how many relays may share the outbox
+  shards N         cut the outbox into N shards, 1 to 1024, while the daemon runs: its relays begin anew
   status           what is there, and what is wrong with it; exit 1 where something is
   sql              the SQL of setup, for those who run it themselves with psql
     --from N       the version that the database has; default 0: nothing
@@ -44,12 +46,16 @@ example: domaind db setup --env production`,
       debug: 'boolean',
     } as const;
     const given = parseArguments(argv, types, usage);
-    const [what, ...more] = given.positionals;
+    const [what, ...stated] = given.positionals;
+    const more = what === 'shards' ? stated.slice(1) : stated;
     if (more.length > 0) throw new UsageError(`unexpected "${more[0]}"\nusage: ${usage}`);
-    if (what !== 'setup' && what !== 'status' && what !== 'sql') {
-      throw new UsageError(`${what ? `there is no db ${what}` : 'setup, status or sql?'}\nusage: ${usage}`);
+    if (what !== 'setup' && what !== 'shards' && what !== 'status' && what !== 'sql') {
+      throw new UsageError(`${what ? `there is no db ${what}` : 'setup, shards, status or sql?'}\nusage: ${usage}`);
     }
-    const wanted = { shards: within(given, 'shards', 1, 1_024), from: within(given, 'from', 0, currentVersion) };
+    const wanted =
+      what === 'shards'
+        ? { shards: countIn(stated[0]), from: null }
+        : { shards: within(given, 'shards', 1, 1_024), from: within(given, 'from', 0, currentVersion) };
     const { config } = await loadConfig({
       path: given.text('config'),
       env: given.text('env'),
@@ -57,7 +63,7 @@ example: domaind db setup --env production`,
       environment: io.environment,
     });
     const asked: Asked = { config, databases: chosen(config, given), json: given.flag('json'), ...wanted };
-    return { setup, status, sql }[what](asked, io);
+    return { setup, shards, status, sql }[what](asked, io);
   },
 };
 
@@ -73,6 +79,12 @@ function within(given: Arguments, option: string, least: number, most: number): 
   const value = given.number(option, least);
   if (value === null || value <= most) return value;
   throw new UsageError(`--${option} must be at most ${most}, got ${value}\nusage: ${usage}`);
+}
+
+function countIn(text: string | undefined): number {
+  const count = Number(text);
+  if (text !== undefined && /^\d+$/.test(text) && count >= 1 && count <= 1_024) return count;
+  throw new UsageError(`how many shards? 1 to 1024${text === undefined ? '' : `, got "${text}"`}\nusage: ${usage}`);
 }
 
 function chosen(config: Config, given: Arguments): readonly PostgresqlConfig[] {
@@ -113,6 +125,17 @@ async function setup(asked: Asked, io: Io): Promise<number> {
     const done = from === 0 ? 'set up' : from === to ? 'up to date' : `migrated from version ${from}`;
     const cut = `${shards} shard${shards === 1 ? '' : 's'}`;
     io.out(`database "${name}", schema "${schema}": ${done}, version ${to}, ${cut}`);
+  });
+  return 0;
+}
+
+async function shards(asked: Asked, io: Io): Promise<number> {
+  const count = asked.shards ?? 1;
+  await withEach(asked, async (database) => {
+    const { from, to } = await reshard(database, count);
+    const { name, schema } = database;
+    if (asked.json) io.out(JSON.stringify({ database: name, schema, from, to }));
+    else io.out(`database "${name}", schema "${schema}": ${from} → ${to} shard${to === 1 ? '' : 's'}`);
   });
   return 0;
 }

@@ -36,6 +36,10 @@ export function createMemoryLeases(clock: Clock): MemoryLeases {
       leases.set(name, { ...held, expiresAt: clock.monotonic() + ttlMs });
       return true;
     },
+    async live(prefix) {
+      const now = clock.monotonic();
+      return [...leases].flatMap(([name, { expiresAt }]) => (name.startsWith(prefix) && expiresAt > now ? [name] : []));
+    },
     async release(name, owner, token) {
       const held = heldBy(name, owner, token);
       if (held !== null) leases.set(name, { ...held, expiresAt: clock.monotonic() });

@@ -31,6 +31,13 @@ export function createPostgresqlLeases(database: Database): LeaseStore {
       );
       return renewed.count === 1;
     },
+    async live(prefix) {
+      const rows = await database.bounded(
+        (sql) => sql<{ name: string }[]>`
+          select name from ${table(sql)} where starts_with(name, ${prefix}) and expires_at > clock_timestamp() order by name`,
+      );
+      return rows.map(({ name }) => name);
+    },
     async release(name, owner, token) {
       await database.bounded(
         (sql) => sql`

@@ -155,5 +155,5 @@ const reshardedError = (database: string, now: string | undefined) =>
     'outbox_resharded',
     now === undefined
       ? `database "${database}" is not set up: run \`domaind db setup\``
-      : `the outbox of database "${database}" has been cut into ${now} shards: restart this replica`,
+      : `the outbox of database "${database}" has been cut into ${now} shards`,
   );

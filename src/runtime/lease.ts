@@ -12,6 +12,8 @@ export interface LeaseStore {
   renew(name: string, owner: string, token: string, ttlMs: Millis): Promise<boolean>;
   /** Gives the lease back, so that another replica can take it at once. */
   release(name: string, owner: string, token: string): Promise<void>;
+  /** The names that begin so and whose leases somebody holds. */
+  live(prefix: string): Promise<readonly string[]>;
 }
 
 export interface LeaseConfig {

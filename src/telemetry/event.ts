@@ -87,6 +87,8 @@ export type TelemetryEvent =
       readonly attempt: number;
       readonly reason: string;
     }
+  /** The number of shards was changed while the daemon ran: its relays start over with it. */
+  | { readonly event: 'outbox.resharded'; readonly database: string; readonly broker: string; readonly shards: number }
   | { readonly event: 'outbox.rows_purged'; readonly database: string; readonly count: number }
   // subscriptions
   | {

@@ -61,6 +61,7 @@ export const logLines: LogLines = {
   'outbox.row_published': line('debug', [...row, 'lag_ms']),
   'outbox.row_refused': line('warn', [...row, 'attempt', 'retry_in_ms', 'reason'], ['database', 'broker', 'reason']),
   'outbox.row_abandoned': line('error', [...row, 'attempt', 'reason'], ['database', 'broker', 'reason']),
+  'outbox.resharded': line('info', ['database', 'broker', 'shards']),
   'outbox.rows_purged': line('info', ['database', 'count']),
   'subscription.started': line('info', subscription),
   'subscription.stopped': line('info', subscription),

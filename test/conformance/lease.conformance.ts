@@ -92,6 +92,17 @@ export function leaseConformance(name: string, create: () => Promise<LeasesUnder
       assert.ok(BigInt(await acquired(lease, 'two')) > BigInt(first));
     });
 
+    it('are told by the beginning of their names, as long as they are held', async () => {
+      const prefix = `${aName()}_%:`;
+      const [first] = [await acquired(`${prefix}b`, 'one', 1_000), await acquired(`${prefix}a`, 'two')];
+      await acquired(aName(), 'one');
+      assert.deepEqual((await store.leases.live(prefix)).toSorted(), [`${prefix}a`, `${prefix}b`]);
+      await store.leases.release(`${prefix}b`, 'one', first);
+      assert.deepEqual(await store.leases.live(prefix), [`${prefix}a`]);
+      await store.pass(11_000);
+      assert.deepEqual(await store.leases.live(prefix), []);
+    });
+
     it('are not released by one who has lost them', async () => {
       const lease = aName();
       const first = await acquired(lease, 'one', 1_000);

@@ -272,6 +272,16 @@ provider = "inline"
     assert.deepEqual([told.database, told.version, told.problems], ['default', currentVersion, []]);
   });
 
+  it('cuts the outbox into another number of shards, where there is one', async () => {
+    const { url, psql } = await given();
+    await assert.rejects(run(url, 'shards', '4'), MisconfiguredError);
+    await run(url, 'setup', '--shards', '3');
+    assert.match((await run(url, 'shards', '4')).text, /schema "shop": 3 → 4 shards/);
+    assert.deepEqual(JSON.parse((await run(url, 'shards', '2', '--json')).text).to, 2);
+    assert.match((await run(url, 'setup')).text, /2 shards/);
+    assert.match(await psql("select prosrc from pg_proc where proname = 'outbox_process_command'"), /& 1023\) % 2\)/);
+  });
+
   it('prints SQL that psql can run, without a connection', async () => {
     const { url, psql } = await given();
     const { text } = await run('postgresql://postgres@127.0.0.1:1/nowhere', 'sql');
@@ -281,7 +291,17 @@ provider = "inline"
 
   it('refuses what it does not know', async () => {
     const url = 'postgresql://postgres@127.0.0.1:1/nowhere';
-    for (const argv of [[], ['drop'], ['setup', 'now'], ['setup', '--shards', '2000'], ['sql', '--from', '1']]) {
+    for (const argv of [
+      [],
+      ['drop'],
+      ['setup', 'now'],
+      ['setup', '--shards', '2000'],
+      ['sql', '--from', '1'],
+      ['shards'],
+      ['shards', '0'],
+      ['shards', '2.5'],
+      ['shards', '2', '3'],
+    ]) {
       await assert.rejects(run(url, ...argv), UsageError, argv.join(' '));
     }
     await assert.rejects(run(url, 'setup', '--database', 'cache'), /\[databases\.cache\] of provider postgresql/);

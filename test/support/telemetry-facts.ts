@@ -49,6 +49,7 @@ export const examples: { readonly [Name in EventName]: EventOf<Name> } = {
   'outbox.row_published': { event: 'outbox.row_published', ...row, lag_ms: 20 },
   'outbox.row_refused': { event: 'outbox.row_refused', ...row, attempt: 1, reason: 'too_large', retry_in_ms: 60_000 },
   'outbox.row_abandoned': { event: 'outbox.row_abandoned', ...row, attempt: 3, reason: 'too_large' },
+  'outbox.resharded': { event: 'outbox.resharded', database: 'default', broker: 'default', shards: 4 },
   'outbox.rows_purged': { event: 'outbox.rows_purged', database: 'default', count: 5_000 },
   'subscription.started': { event: 'subscription.started', ...about },
   'subscription.stopped': { event: 'subscription.stopped', ...about },
