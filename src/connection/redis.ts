@@ -58,7 +58,8 @@ export interface RedisConnection {
   close(): void;
 }
 
-const reconnecting: BackoffPolicy = { baseMs: 50, factor: 2, maxMs: 2_000, jitter: 0.25 };
+/** Soon enough that everything goes on within two seconds of the server's return. */
+const reconnecting: BackoffPolicy = { baseMs: 50, factor: 2, maxMs: 1_000, jitter: 0.25 };
 
 /**
  * connecting ──handshake ok──▶ ready ──socket closed, or an answer took too long──▶ connecting … closed

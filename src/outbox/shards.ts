@@ -64,7 +64,7 @@ export function createShards(config: OutboxConfig, deps: ShardsDeps): Service {
       clock,
       random,
       emit,
-      loop: untilChanged(loopOptions(lease), changed),
+      loop: relaying(loopOptions(lease), changed),
     });
     const retention = createRetention(config.cleanup, { store, clock, emit, loop: loopOptions(`${lease}:retention`) });
     while (!soft.aborted) {
@@ -137,11 +137,15 @@ export function createShards(config: OutboxConfig, deps: ShardsDeps): Service {
   }
 }
 
-/** A relay that finds another number of shards has not failed: it ends. */
-function untilChanged(options: LoopOptions, changed: AbortController): LoopOptions {
-  const { observer } = options;
+/** However long the broker was away, rows go on within two seconds of its return. */
+const longestRestMs: Millis = 1_000;
+
+/** A relay tries often; one that finds another number of shards has not failed: it ends. */
+function relaying(options: LoopOptions, changed: AbortController): LoopOptions {
+  const { observer, whenFailing } = options;
   return {
     ...options,
+    whenFailing: { ...whenFailing, maxMs: Math.min(whenFailing.maxMs, longestRestMs) },
     observer: {
       ...observer,
       failed(error, failures, retryInMs) {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Broker } from '../../src/broker/broker.ts';
 import { createInlineBroker } from '../../src/broker/inline-broker.ts';
 import type { NewMessage } from '../../src/message/compose.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory-outbox.ts';
 import { createShards } from '../../src/outbox/shards.ts';
+import { UnavailableError } from '../../src/runtime/errors.ts';
+import { observedLoops } from '../../src/telemetry/observed-loops.ts';
 import { createEvents, loopOptionsOn } from '../support/events.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { anOutboxConfig } from '../support/postgresql-database.ts';
@@ -18,7 +21,7 @@ const event = (n: number): NewMessage => ({
   options: {},
 });
 
-function given(shards: number) {
+function given(shards: number, wrap: (publish: Broker['publish']) => Broker['publish'] = (publish) => publish) {
   const clock = createManualClock(1_000_000);
   const events = createEvents();
   const outbox = createMemoryOutbox(
@@ -27,9 +30,10 @@ function given(shards: number) {
   );
   let cut = shards;
   const store = { ...outbox, shards: async () => cut };
-  const broker = createInlineBroker({ name: 'default' }, { clock });
+  const inline = createInlineBroker({ name: 'default' }, { clock });
+  const broker: Broker = { ...inline, publish: wrap(inline.publish) };
 
-  function start(owner: string) {
+  function start(owner: string, loopOptions = loopOptionsOn(clock, events)) {
     const soft = new AbortController();
     let dead = false;
     /** A replica that died asks for nothing more. */
@@ -50,7 +54,7 @@ function given(shards: number) {
       random: () => 0.5,
       emit: events.emit,
       rest: (_shard, ms, signal) => clock.sleep(ms, signal),
-      loopOptions: loopOptionsOn(clock, events),
+      loopOptions,
     });
     const running = service.run({ soft: soft.signal, hard: soft.signal });
     return {
@@ -144,6 +148,28 @@ describe('replicas that relay one outbox', () => {
       } else if (each.event === 'lease.released' || each.event === 'lease.lost') held.delete(each.lease);
     }
     assert.equal(held.size, 0);
+  });
+
+  it('count nothing in an outage of ten minutes, and go on within two seconds of its end', async () => {
+    let away = true;
+    const { clock, start, outbox, events } = given(
+      2,
+      (publish) => (entries) =>
+        away ? Promise.reject(new UnavailableError('redis_unreachable', 'connection refused')) : publish(entries),
+    );
+    // The latest that the waits of the daemon itself can be.
+    const relays = start(
+      'one',
+      observedLoops(clock, () => 0.999, events.emit),
+    );
+    outbox.add(Array.from({ length: 20 }, (_, n) => event(n)));
+    await clock.advance(600_000);
+    const { pending, failed, abandoned } = await outbox.stats(null);
+    assert.deepEqual([pending, failed, abandoned, events.count('outbox.row_refused')], [20, 0, 0, 0]);
+    away = false;
+    await clock.advance(2_000);
+    assert.equal((await outbox.stats(null)).pending, 0);
+    await relays.stop();
   });
 
   it('begin anew when the outbox is cut into another number of shards, after all have stopped', async () => {
