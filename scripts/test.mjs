@@ -3,7 +3,7 @@
 //   npm test                                       all of them
 //   npm test -- test/unit test/e2e/package.test.ts folders and files
 //   npm test -- --test-name-pattern=lease          node's own options, written with `=`
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,7 +23,7 @@ if (unknown.length > 0) refuse(`No such test file or folder: ${unknown.join(', '
 if (files.length === 0) refuse('There is no test file in what was named.');
 if (!existsSync(join(root, 'node_modules/tsx'))) refuse('Run `npm ci` first: the tests run through tsx.');
 if (needsServers(files)) provideServers();
-run();
+run(files.some((file) => file.includes('e2e')) ? build() : {});
 
 function provideServers() {
   const missing = () => missingServers(programFolders(process.env['PATH'] ?? ''));
@@ -31,7 +31,15 @@ function provideServers() {
   if (!mayInstall() || !install(missing()) || missing().length > 0) refuse(installAdvice(missing()));
 }
 
-function run() {
+/** Daemons of the tests run as users run them: built. The environment that says where. */
+function build() {
+  const { status } = spawnSync(process.execPath, [join(root, 'scripts/build.mjs')], { cwd: root, stdio: 'inherit' });
+  if (status !== 0) refuse('The build has failed.');
+  return { DOMAIND_TEST_ENTRY: join(root, 'dist/main.js') };
+}
+
+/** @param {Readonly<Record<string, string>>} built */
+function run(built) {
   /** @param {string} name */
   const stated = (name) => options.some((option) => option === name || option.startsWith(`${name}=`));
   /** @type {readonly (readonly [string, string])[]} */
@@ -40,7 +48,8 @@ function run() {
     ['--test-concurrency', '2'],
     ['--test-timeout', String(timeoutMs)],
   ];
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !ambient.includes(name)));
+  const own = Object.entries(process.env).filter(([name]) => !ambient.includes(name));
+  const env = { ...Object.fromEntries(own), ...built };
   const runner = spawn(
     process.execPath,
     [

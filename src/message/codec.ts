@@ -4,7 +4,7 @@ import type { Json, JsonObject, Message, Metadata } from './message.ts';
 import { categoryOfStream } from './stream-name.ts';
 import { parseTypeName } from './type-name.ts';
 
-/** The body of an entry, from the texts of its two parts, passed on verbatim: no parse, no re-serialise (RELIABILITY P12). */
+/** The body of an entry, from the texts of its two parts, passed on verbatim: parsed and written anew, 1.0 becomes 1 and large numbers are rounded. */
 export const composeBody = (dataText: string, metadataText: string): string =>
   `{"data": ${dataText}, "metadata": ${metadataText}}`;
 

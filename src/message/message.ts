@@ -4,7 +4,7 @@ export type JsonObject = { readonly [key: string]: Json };
 
 export type Kind = 'EVENT' | 'COMMAND';
 
-/** The envelope of a message as it stands on the wire (WIRE §2). Every key is present, nulls included. */
+/** The envelope of a message as it stands on the wire. Every key is present, nulls included. */
 export interface Metadata {
   readonly headers: {
     readonly id: string;

@@ -1,5 +1,5 @@
 /**
- * The grammar of names (WIRE §3), written here and nowhere else.
+ * The grammar of names, written here and nowhere else.
  *
  *   category            bookshelf::order              command category    bookshelf::order:command
  *   stream              bookshelf::order-42           command stream      bookshelf::order:command-42

@@ -7,7 +7,7 @@ export interface TypeName {
 
 const grammar = /^([A-Za-z0-9_]+)\.([A-Za-z_][A-Za-z0-9_]*)\.v([0-9]{1,9})$/;
 
-/** The parts of a message's type, or null where it is not of the grammar of WIRE §3. */
+/** The parts of a message's type, or null where it is not of that form. */
 export function parseTypeName(type: string): TypeName | null {
   const [, domain, name, version] = grammar.exec(type) ?? [];
   return domain === undefined || name === undefined ? null : { domain, name, version: Number(version) };

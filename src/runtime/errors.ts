@@ -40,7 +40,7 @@ export class UsageError extends DomaindError {
 
 /**
  * The broker or the database cannot be reached, or did not answer in time, so the outcome is unknown. Says nothing
- * about the message in hand: nothing is counted against it, the loop waits it out (DESIGN: four places catch).
+ * about the message in hand: nothing is counted against it, the loop waits it out.
  */
 export class UnavailableError extends DomaindError {}
 

@@ -49,7 +49,7 @@ export interface LeaseDeps {
  *
  * Runs `work` whenever this owner holds the lease, until `shutdown.soft`. The lease is trusted only until
  * (start of the last good renewal + TTL − margin) on the monotonic clock: a process that was paused finds `signal`
- * aborted before it can act (River's model; RELIABILITY §3.7). `work` must return soon after `signal` or soft aborts.
+ * aborted before it can act. `work` must return soon after `signal` or soft aborts.
  */
 export async function whileLeased(
   config: LeaseConfig,

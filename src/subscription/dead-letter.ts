@@ -20,7 +20,7 @@ export function toAttemptRecord(error: Error, consumer: string, time: string): A
 }
 
 /**
- * The body of a dead letter (WIRE §4): the original text with `_dlq_metadata` added at its end, so that nothing of it
+ * The body of a dead letter: the original text with `_dlq_metadata` added at its end, so that nothing of it
  * is re-serialised; a body that is not a JSON object goes as `raw_base64`. The attempts are the whole history, the
  * last one included.
  */

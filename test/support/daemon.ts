@@ -28,9 +28,12 @@ export interface Daemon {
 
 export type Environment = Readonly<Record<string, string>>;
 
+/** The build, where `npm test` has made one; else the sources. */
+const built = process.env['DOMAIND_TEST_ENTRY'];
+const entry = built ? [built] : ['--conditions=domaind-source', '--import', 'tsx', `${root}src/main.ts`];
+
 function spawnDomaind(argv: readonly string[], environment: Environment): ChildProcess {
-  const node = ['--conditions=domaind-source', '--import', 'tsx', `${root}src/main.ts`, ...argv];
-  const child = spawn(process.execPath, node, {
+  const child = spawn(process.execPath, [...entry, ...argv], {
     cwd: root,
     env: { ...process.env, NODE_TEST_CONTEXT: undefined, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
