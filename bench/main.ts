@@ -45,7 +45,9 @@ async function runAll(options: Options): Promise<readonly Outcome[]> {
     progress(`${options.area} ${bench.name}`);
     const place = await openPlace(options, progress);
     try {
-      outcomes.push(...(await bench.run(place)));
+      const found = await bench.run(place);
+      for (const { bench: name, what, figure, target } of found) progress(`${name}: ${what}: ${figure} (${target})`);
+      outcomes.push(...found);
     } catch (error) {
       process.exitCode = 1;
       process.stderr.write(`${options.area} ${bench.name} broke: ${error instanceof Error ? error.stack : error}\n`);
