@@ -9,10 +9,11 @@ import { laneOf, replayOf } from './message/stream-name.ts';
 import { hintPlace } from './outbox/hint.ts';
 import { createShards } from './outbox/shards.ts';
 import type { Providers } from './providers.ts';
-import type { Clock, Millis, Random } from './runtime/clock.ts';
-import { ConfigError, UnavailableError } from './runtime/errors.ts';
+import type { Clock, Random } from './runtime/clock.ts';
+import { ConfigError } from './runtime/errors.ts';
 import { toError } from './runtime/failure.ts';
 import type { LoopOptionsFor } from './runtime/loop.ts';
+import { reach } from './runtime/reach.ts';
 import type { Service, Shutdown } from './runtime/service.ts';
 import { createOpen } from './subscription/open-delivery.ts';
 import { createSubscription } from './subscription/subscription.ts';
@@ -173,7 +174,7 @@ function watchedBy(config: Config, plan: readonly PlanRow[], providers: Provider
   const { outbox } = config;
   return {
     databases: [...providers.databases].map(([name, { ping }]) => ({ name, ping })),
-    brokers: [...providers.brokers.values()],
+    brokers: ownBrokers(config, providers),
     outboxes:
       outbox === null
         ? []
@@ -194,6 +195,15 @@ const outboxesOf = ({ databases }: Providers) =>
 const replaysOf = (streams: readonly string[], group: string, { capabilities }: Broker): readonly string[] =>
   capabilities.deadLetters ? streams.map((stream) => replayOf(stream, group)) : [];
 
+/**
+ * Those that this daemon cannot do without. A broker that only receives what is published for others may be away: its
+ * rows wait, and everything else goes on.
+ */
+function ownBrokers({ outbox }: Config, { brokers }: Providers): readonly Broker[] {
+  const foreign = new Set(outbox?.externalBrokers.filter((name) => name !== outbox.broker && name !== 'default'));
+  return [...brokers.values()].filter(({ name }) => !foreign.has(name));
+}
+
 /** Asks everything that is needed until it answers, and says what is unsafe about it; what is misconfigured is not waited for. */
 async function reachAll(
   config: Config,
@@ -204,23 +214,12 @@ async function reachAll(
   const until = clock.monotonic() + config.server.startupTimeoutMs;
   const needs = [
     ...[...providers.databases.values()].map(({ check }) => check),
-    ...[...providers.brokers.values()].map((broker) => async () => {
+    ...ownBrokers(config, providers).map((broker) => async () => {
       await broker.ping();
       for (const warning of await broker.advise()) emit({ event: 'config.warned', warning });
     }),
   ];
   await Promise.all(needs.map((need) => reach(need, until, clock, stop)));
-}
-
-async function reach(need: () => Promise<void>, until: Millis, clock: Clock, stop: AbortSignal): Promise<void> {
-  for (let restMs = 100; ; restMs = Math.min(2_000, restMs * 2)) {
-    try {
-      return await need();
-    } catch (error) {
-      if (!(error instanceof UnavailableError) || stop.aborted || clock.monotonic() + restMs > until) throw error;
-    }
-    await clock.sleep(restMs, stop);
-  }
 }
 
 /** Runs services side by side. One that breaks stops the others, which still drain. */
