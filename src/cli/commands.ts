@@ -1,3 +1,4 @@
+import { check } from './check.ts';
 import type { Command } from './command.ts';
 import { configCommand } from './config.ts';
 import { db } from './db.ts';
@@ -14,6 +15,7 @@ import { versionCommand } from './version-command.ts';
 const all: readonly Command[] = [
   server,
   dev,
+  check,
   configCommand,
   db,
   status,

@@ -13,7 +13,7 @@ const manifest: { readonly scripts: { readonly [name: string]: string } } = JSON
 const within = (folder: string): readonly string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`);
 
-/** Not decisions, which speak of their day, nor the reference, which has a test of its own. */
+/** Not decisions, which speak of their day. */
 const apart = /^docs\/(adr\/|configuration\.md$)/;
 
 const pages = [...readdirSync(root), ...within('docs'), ...within('examples')]

@@ -1,0 +1,56 @@
+import { loadConfig } from '../config/load-config.ts';
+import { unmatchedSubscriptions } from '../config/resolve.ts';
+import { loadHandlers } from '../handler/load-handlers.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { ConfigError } from '../runtime/errors.ts';
+import { planFor } from '../worker.ts';
+import { parseArguments } from './arguments.ts';
+import type { Command } from './command.ts';
+import type { Io } from './io.ts';
+
+const usage = 'domaind check [--config FILE] [--env NAME] [--json]';
+
+/** `domaind check`: configuration and handlers, offline. */
+export const check: Command = {
+  name: 'check',
+  summary: 'check domain.toml and the handlers, offline: every fault with its place',
+  help: `usage: ${usage}
+
+  --config FILE    domain.toml; default: DOMAIND_CONFIG, else searched for
+  --env NAME       the overlay; default: DOMAIND_ENV
+  --json           for machines
+
+Exits with 78 where there is a fault. Handler modules are imported, so their own code runs.
+
+example: domaind check --env production`,
+  async run(argv, io) {
+    const types = { config: 'string', env: 'string', json: 'boolean', debug: 'boolean' } as const;
+    const given = parseArguments(argv, types, usage);
+    const json = given.flag('json');
+    try {
+      return await checkAll({ path: given.text('config'), env: given.text('env') }, json, io);
+    } catch (error) {
+      if (!json || !(error instanceof ConfigError)) throw error;
+      io.out(JSON.stringify({ faults: error.faults, warnings: [] }));
+      return 78;
+    }
+  },
+};
+
+async function checkAll(
+  asked: { readonly path: string | null; readonly env: string | null },
+  json: boolean,
+  io: Io,
+): Promise<number> {
+  const { config, warnings } = await loadConfig({ ...asked, cwd: io.cwd, environment: io.environment });
+  const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock: systemClock });
+  planFor(config, handlers);
+  const names = handlers.flatMap(({ name, aliases }) => [name, ...aliases]);
+  const all = [...warnings, ...ofHandlers, ...unmatchedSubscriptions(config.server.subscriptions, names)];
+  if (json) io.out(JSON.stringify({ faults: [], warnings: all }));
+  else {
+    for (const warning of all) io.err(`warning: ${warning}`);
+    io.out(`${config.file}: sound, with ${handlers.length} handler${handlers.length === 1 ? '' : 's'}`);
+  }
+  return 0;
+}
