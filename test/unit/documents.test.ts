@@ -14,7 +14,7 @@ const within = (folder: string): readonly string[] =>
   readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`);
 
 /** Not decisions, which speak of their day. */
-const apart = /^docs\/(adr\/|configuration\.md$)/;
+const apart = /^docs\/adr\//;
 
 const pages = [...readdirSync(root), ...within('docs'), ...within('examples')]
   .filter((file) => file.endsWith('.md') && !apart.test(file))
