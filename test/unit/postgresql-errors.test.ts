@@ -44,7 +44,7 @@ describe('what PostgreSQL and its driver say', () => {
     ['42703', 'database_schema', /domaind db setup/],
     ['42883', 'database_schema', /domaind db setup/],
     ['3F000', 'database_schema', /domaind db setup/],
-    ['42501', 'database_grant', /domaind doctor/],
+    ['42501', 'database_grant', /domaind server --dry-run/],
     ['28P01', 'database_login', /database_uri/],
     ['28000', 'database_login', /database_uri/],
     ['SASL_SIGNATURE_MISMATCH', 'database_login', /password/],
