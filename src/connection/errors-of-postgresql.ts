@@ -20,7 +20,10 @@ const table: readonly (readonly [prefix: string, verdict: Verdict])[] = [
   ['3D000', ['misconfigured', 'database_missing', 'does not exist on its server: create it, or mend database_uri']],
   ['28', ['misconfigured', 'database_login', 'refused the login: check user and password in database_uri']],
   ['SASL', ['misconfigured', 'database_login', 'could not prove that it knows the password']],
-  ['42501', ['misconfigured', 'database_grant', 'does not allow this to our user: `domaind server --dry-run` names the grants']],
+  [
+    '42501',
+    ['misconfigured', 'database_grant', 'does not allow this to our user: `domaind server --dry-run` names the grants'],
+  ],
   ['42P01', ['misconfigured', 'database_schema', `has no table that is needed: ${setup}`]],
   ['42703', ['misconfigured', 'database_schema', `has a table without a column that is needed: ${setup}`]],
   ['42883', ['misconfigured', 'database_schema', `has no function that is needed: ${setup}`]],
