@@ -19,14 +19,16 @@ export const idle: Bench = {
     try {
       await Promise.race([delay(options.quick ? 5_000 : 20_000), daemon.broke]);
       const seconds = options.quick ? 5 : 60;
-      const used = () => cpuSeconds(daemon.pid) + cpuSeconds(redisPid);
-      const before = used();
+      const pids = [daemon.pid, redisPid];
+      const before = pids.map(cpuSeconds);
       await Promise.race([delay(seconds * 1_000), daemon.broke]);
-      const share = (100 * (used() - before)) / seconds;
-      const about = { bench: 'consumer idle', detail: `${subscriptions} subscriptions over ${seconds} s` };
+      const shares = pids.map((pid, index) => (100 * (cpuSeconds(pid) - (before[index] ?? 0))) / seconds);
+      const [ofDaemon = 0, ofRedis = 0] = shares;
+      const parts = `daemon ${shareText(ofDaemon)}, Redis ${shareText(ofRedis)}`;
+      const about = { bench: 'consumer idle', detail: `${subscriptions} subscriptions over ${seconds} s; ${parts}` };
       const what = 'CPU of daemon and Redis, of one core';
       return [
-        atMost(2, share, (value) => `${value.toFixed(2)} %`, { ...about, what }),
+        atMost(2, ofDaemon + ofRedis, shareText, { ...about, what }),
         atMost(120, residentBytes(daemon.pid) / 2 ** 20, (value) => `${value.toFixed(0)} MiB`, {
           ...about,
           what: 'resident memory of the daemon',
@@ -37,6 +39,8 @@ export const idle: Bench = {
     }
   },
 };
+
+const shareText = (share: number): string => `${share.toFixed(2)} %`;
 
 const moduleWith = (count: number): string =>
   [
