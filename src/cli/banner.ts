@@ -1,5 +1,5 @@
 import type { HttpConfig } from '../config/config.ts';
-import type { PlanRow } from '../worker.ts';
+import type { PlanRow } from '../worker/plan.ts';
 import { formatTable } from './table.ts';
 
 export interface BannerFacts {

@@ -3,7 +3,7 @@ import { unmatchedSubscriptions } from '../config/resolve.ts';
 import { loadHandlers } from '../handler/load-handlers.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { ConfigError } from '../runtime/errors.ts';
-import { planFor } from '../worker.ts';
+import { planFor } from '../worker/plan.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import type { Io } from './io.ts';

@@ -1,5 +1,5 @@
 import { UsageError } from '../runtime/errors.ts';
-import type { PlanRow } from '../worker.ts';
+import type { PlanRow } from '../worker/plan.ts';
 import type { Arguments } from './arguments.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';

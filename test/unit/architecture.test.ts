@@ -23,6 +23,7 @@ const allowed: Record<string, readonly string[]> = {
   client: [...base, 'config', 'handler', 'outbox'],
   'providers.ts': ['*'],
   'worker.ts': ['*'],
+  worker: ['*'],
 };
 
 /** Station logic knows ports; only these files know adapters. */

@@ -1,0 +1,38 @@
+import type { Config, OutboxConfig } from '../config/config.ts';
+import { hintPlace } from '../outbox/hint.ts';
+import { createShards } from '../outbox/shards.ts';
+import type { Providers } from '../providers.ts';
+import type { Service } from '../runtime/service.ts';
+import type { WorkerDeps } from './deps.ts';
+
+/** A relay for every outbox and every place that its rows go to. */
+export function relays(config: Config, providers: Providers, deps: WorkerDeps): readonly Service[] {
+  const { outbox } = config;
+  const { id: owner, clock, random, emit, loopOptions } = deps;
+  if (outbox === null) return [];
+  const { externalBrokers } = outbox;
+  // No subscription reads partitions, so nothing goes there: nobody would find it.
+  const shared = { partitioned: new Set<string>(), owner, clock, random, emit, loopOptions };
+  return outboxesOf(providers).flatMap(({ store, rest, hint }) => [
+    ...targetsOf(outbox).map(({ target, broker }) =>
+      createShards(outbox, {
+        ...shared,
+        store,
+        target,
+        broker: providers.broker(broker),
+        rest: (shard, ms, signal) => rest(hintPlace(shard, externalBrokers, target), ms, signal),
+      }),
+    ),
+    ...(hint === null ? [] : [hint]),
+  ]);
+}
+
+/** Where rows go: those that name no broker to `[outbox] broker`, and those of each external broker there. */
+export const targetsOf = ({ broker, externalBrokers }: OutboxConfig) => [
+  { target: null, broker },
+  ...[...new Set(externalBrokers)].map((external) => ({ target: external, broker: external })),
+];
+
+/** The outboxes of all databases. */
+export const outboxesOf = ({ databases }: Providers) =>
+  [...databases.values()].flatMap(({ outbox: store, rest, hint }) => (store === null ? [] : [{ store, rest, hint }]));

@@ -1,0 +1,56 @@
+import type { Broker } from '../broker/broker.ts';
+import type { Config } from '../config/config.ts';
+import { createDeadlines } from '../handler/deadlines.ts';
+import { replayOf } from '../message/stream-name.ts';
+import type { Providers } from '../providers.ts';
+import type { Service, Shutdown } from '../runtime/service.ts';
+import { createOpen } from '../subscription/open-delivery.ts';
+import { createSubscription } from '../subscription/subscription.ts';
+import type { WorkerDeps } from './deps.ts';
+import type { PlanRow } from './plan.ts';
+
+/** The service that consumes the streams of one handler. */
+export function subscriptionFor(
+  { handler, streams, settings }: PlanRow,
+  config: Config,
+  providers: Providers,
+  deps: WorkerDeps,
+  { hard }: Shutdown,
+): Service {
+  const { id, clock, random, emit, handlerLog, loopOptions } = deps;
+  const { name, group } = handler;
+  const broker = providers.broker(handler.broker);
+  const deadlines = createDeadlines(settings.handlerTimeoutMs, { clock, hard });
+  const open = createOpen(handler, {
+    domain: config.domain.normalized,
+    config: config.custom,
+    unitsOfWork: providers.database(handler.database).unitsOfWork,
+    log: ({ handler: subscription, ...facts }) => handlerLog({ subscription, ...facts }),
+    deadlines,
+    quickRetries: config.server,
+    clock,
+    random,
+    hard,
+  });
+  const subscription = createSubscription(settings, {
+    name,
+    stream: handler.streams.join(', '),
+    join: () => broker.consume({ streams, aside: replaysOf(streams, group, broker), group, consumer: `${name}-${id}` }),
+    open,
+    clock,
+    random,
+    emit,
+    loopOptions,
+  });
+  return {
+    name,
+    async run(shutdown) {
+      await subscription.run(shutdown);
+      deadlines.close();
+    },
+  };
+}
+
+/** Where dead letters of this group come back to: read by no other group. */
+const replaysOf = (streams: readonly string[], group: string, { capabilities }: Broker): readonly string[] =>
+  capabilities.deadLetters ? streams.map((stream) => replayOf(stream, group)) : [];
