@@ -1,7 +1,9 @@
 import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { commands } from './cli/commands.ts';
+import { foldText } from './cli/fold-text.ts';
 import type { Io } from './cli/io.ts';
+import { didYouMean } from './config/nearest.ts';
 import { ConfigError, DomaindError, MisconfiguredError, UnavailableError, UsageError } from './runtime/errors.ts';
 import { toError } from './runtime/failure.ts';
 import type { Shutdown } from './runtime/service.ts';
@@ -14,10 +16,11 @@ const lastGraceMs = 2_000;
 /** Runs one command to its end: the exit code. Start-up errors are caught here, and here only. */
 export async function main(argv: readonly string[], io: Io = processIo, shutdown: Shutdown = never): Promise<number> {
   const [name = 'help', ...rest] = argv;
-  const command = commands.get(name);
-  if (command === undefined) return help(name, io);
+  const load = commands.get(name);
+  if (load === undefined) return await help(name, io);
+  const command = await load();
   if (rest.includes('--help') || rest.includes('-h')) {
-    io.out(command.help);
+    io.out(foldText(command.help, io.width));
     return exit.done;
   }
   try {
@@ -27,11 +30,12 @@ export async function main(argv: readonly string[], io: Io = processIo, shutdown
   }
 }
 
-function help(name: string, io: Io): number {
+async function help(name: string, io: Io): Promise<number> {
   const asked = ['help', '--help', '-h'].includes(name);
-  if (!asked) io.err(`domaind: there is no command "${name}"`);
+  if (!asked) io.err(`domaind: there is no command "${name}"${didYouMean(name, commands.keys())}`);
   const width = Math.max(...[...commands.keys()].map((each) => each.length));
-  const lines = [...commands.values()].map((each) => `  ${each.name.padEnd(width)}  ${each.summary}`);
+  const loaded = await Promise.all([...commands.values()].map((load) => load()));
+  const lines = loaded.map((each) => `  ${each.name.padEnd(width)}  ${each.summary}`);
   const text = [
     'usage: domaind COMMAND [options]',
     '',
@@ -39,8 +43,8 @@ function help(name: string, io: Io): number {
     '',
     'domaind COMMAND --help tells more of each.',
   ].join('\n');
-  if (asked) io.out(text);
-  else io.err(text);
+  if (asked) io.out(foldText(text, io.width));
+  else io.err(foldText(text, io.width));
   return asked ? exit.done : exit.usage;
 }
 

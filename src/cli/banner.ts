@@ -1,8 +1,9 @@
 import type { HttpConfig } from '../config/config.ts';
 import type { PlanRow } from '../worker/plan.ts';
-import { formatTable } from './table.ts';
+import { wrappedTable } from './wrapped-table.ts';
 
 export interface BannerFacts {
+  /** Columns of the terminal; infinite where there is none. */
   readonly width: number;
   readonly health: HttpConfig;
   /** Where it listens, or null. */
@@ -19,9 +20,7 @@ export function banner(plan: readonly PlanRow[], { width, health, healthPort }: 
     handler.group,
   ]);
   const table =
-    rows.length === 0
-      ? 'no handlers'
-      : formatTable(['HANDLER', 'STREAM', 'TYPE', 'PROFILE', 'GROUP'], rows, Math.max(width, 80));
+    rows.length === 0 ? 'no handlers' : wrappedTable(['HANDLER', 'STREAM', 'TYPE', 'PROFILE', 'GROUP'], rows, width);
   const address =
     healthPort === null ? [] : ['', `health and metrics  http://${health.host}:${healthPort}/readyz /metrics`];
   return ['', table, ...address, ''].join('\n');

@@ -1,33 +1,24 @@
-import { check } from './check.ts';
 import type { Command } from './command.ts';
-import { configCommand } from './config.ts';
-import { db } from './db.ts';
-import { dev } from './dev.ts';
-import { dlq } from './dlq.ts';
-import { healthcheck } from './healthcheck.ts';
-import { outbox } from './outbox.ts';
-import { processCommand, publishCommand, raiseCommand } from './send.ts';
-import { server } from './server.ts';
-import { status } from './status.ts';
-import { subscriptions } from './subscriptions.ts';
-import { versionCommand } from './version-command.ts';
 
-const all: readonly Command[] = [
-  server,
-  dev,
-  check,
-  configCommand,
-  db,
-  status,
-  subscriptions,
-  outbox,
-  dlq,
-  processCommand,
-  raiseCommand,
-  publishCommand,
-  healthcheck,
-  versionCommand,
-];
+type Load = () => Promise<Command>;
+
+/** Each in a module of its own that is loaded when it is asked for: `version` needs no driver of a database. */
+const all: { readonly [name: string]: Load } = {
+  server: async () => (await import('./server.ts')).server,
+  dev: async () => (await import('./dev.ts')).dev,
+  check: async () => (await import('./check.ts')).check,
+  config: async () => (await import('./config.ts')).configCommand,
+  db: async () => (await import('./db.ts')).db,
+  status: async () => (await import('./status.ts')).status,
+  subscriptions: async () => (await import('./subscriptions.ts')).subscriptions,
+  outbox: async () => (await import('./outbox.ts')).outbox,
+  dlq: async () => (await import('./dlq.ts')).dlq,
+  process: async () => (await import('./send.ts')).processCommand,
+  raise: async () => (await import('./send.ts')).raiseCommand,
+  publish: async () => (await import('./send.ts')).publishCommand,
+  healthcheck: async () => (await import('./healthcheck.ts')).healthcheck,
+  version: async () => (await import('./version-command.ts')).versionCommand,
+};
 
 /** Every command of `domaind`, by name, in the order of the help. */
-export const commands: ReadonlyMap<string, Command> = new Map(all.map((command) => [command.name, command]));
+export const commands: ReadonlyMap<string, Load> = new Map(Object.entries(all));

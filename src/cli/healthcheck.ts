@@ -3,7 +3,7 @@ import { toError } from '../runtime/failure.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 
-const usage = 'domaind healthcheck [--config FILE] [--env NAME] [--path /livez] [--port N]';
+const usage = 'domaind healthcheck [--config FILE] [--env NAME] [--path /livez] [--port N] [--json]';
 const patienceMs = 3_000;
 
 /** `domaind healthcheck`: whether the daemon beside it is alive, for HEALTHCHECK of an image. */
@@ -15,10 +15,18 @@ export const healthcheck: Command = {
   --config FILE    domain.toml, which says where the daemon listens
   --path PATH      what to ask: /livez (default), /readyz or /startupz
   --port N         another port than [server.health] port
+  --json           what was asked and answered, for machines
 
 example: domaind healthcheck --path /readyz`,
   async run(argv, io) {
-    const types = { config: 'string', env: 'string', path: 'string', port: 'string', debug: 'boolean' } as const;
+    const types = {
+      config: 'string',
+      env: 'string',
+      path: 'string',
+      port: 'string',
+      json: 'boolean',
+      debug: 'boolean',
+    } as const;
     const given = parseArguments(argv, types, usage);
     const { config } = await loadConfig({
       path: given.text('config'),
@@ -28,13 +36,17 @@ example: domaind healthcheck --path /readyz`,
     });
     const { host, port } = config.server.health;
     const where = `http://${reachable(host)}:${given.number('port', 1) ?? port}${given.text('path') ?? '/livez'}`;
+    const json = given.flag('json');
     try {
       const answer = await fetch(where, { signal: AbortSignal.timeout(patienceMs) });
+      if (json) io.out(JSON.stringify({ asked: where, ok: answer.ok, status: answer.status, error: null }));
       if (answer.ok) return 0;
       io.err(`${where} answered ${answer.status}: ${(await answer.text()).trim()}`);
     } catch (thrown) {
       const error = toError(thrown);
-      io.err(`${where} does not answer: ${toError(error.cause ?? error).message}`);
+      const why = toError(error.cause ?? error).message;
+      if (json) io.out(JSON.stringify({ asked: where, ok: false, status: null, error: why }));
+      io.err(`${where} does not answer: ${why}`);
     }
     return 1;
   },

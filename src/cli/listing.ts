@@ -1,18 +1,5 @@
-import type { Arguments } from './arguments.ts';
 import type { Io } from './io.ts';
 import { formatTable } from './table.ts';
-
-/** How a command answers: a table for people, JSON for machines. */
-export function print(
-  given: Arguments,
-  io: Io,
-  json: unknown,
-  headings: readonly string[],
-  rows: readonly (readonly string[])[],
-): void {
-  if (given.flag('json')) io.out(JSON.stringify(json, null, 2));
-  else io.out(table(io, headings, rows));
-}
 
 /** Cut at the edge of a terminal; whole where it goes into a file or another program. */
 export const table = (io: Io, headings: readonly string[], rows: readonly (readonly string[])[]): string =>

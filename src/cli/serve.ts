@@ -20,6 +20,7 @@ import { createLog } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { collectGauges } from '../telemetry/monitor.ts';
 import { observedLoops } from '../telemetry/observed-loops.ts';
+import type { PlanRow } from '../worker/plan.ts';
 import type { Part, Worker } from '../worker.ts';
 import { createWorker } from '../worker.ts';
 import { createAccept } from './accept.ts';
@@ -34,6 +35,8 @@ export interface ServeOptions {
   readonly parts: readonly Part[];
   readonly untilIdle: boolean;
   readonly dryRun: boolean;
+  /** What is printed in place of the banner; null: the banner. */
+  readonly show?: ((plan: readonly PlanRow[]) => string) | null;
   /** What is said below the banner, given the port of the ingress or null. */
   readonly greeting: (worker: Worker, ingressPort: number | null) => readonly string[];
 }
@@ -46,7 +49,7 @@ const lastWordsMs = 1_000;
  * and MisconfiguredError for what must be mended, and UnavailableError when something needed stays away too long.
  */
 export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): Promise<number> {
-  const { config, warnings, parts, untilIdle, dryRun, greeting } = options;
+  const { config, warnings, parts, untilIdle, dryRun, show = null, greeting } = options;
   const { health, ingress, drainTimeoutMs, lanes } = config.server;
   const clock = systemClock;
   const startedAt = clock.monotonic();
@@ -89,10 +92,11 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     );
     for (const warning of [...warnings, ...ofHandlers, ...unmatched]) emit({ event: 'config.warned', warning });
     if (config.withoutEffect.length > 0) emit({ event: 'config.key_without_effect', keys: config.withoutEffect });
-    if (health.enabled) servers.push(createHealthServer(health, { state, metrics, version, clock, emit }));
+    if (health.enabled && !dryRun) servers.push(createHealthServer(health, { state, metrics, version, clock, emit }));
     const ports = await startAll(servers);
     await worker.connect(shutdown.soft);
-    io.out(banner(worker.plan, { width: io.width, healthPort: ports[0] ?? null, health }));
+    const width = io.isTty ? io.width : Number.POSITIVE_INFINITY;
+    io.out(show?.(worker.plan) ?? banner(worker.plan, { width, healthPort: ports[0] ?? null, health }));
     if (dryRun) return 0;
     const receiver = ingress.enabled
       ? createIngressServer(ingress, { accept: createAccept(config, providers), emit })

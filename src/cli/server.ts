@@ -3,9 +3,11 @@ import { UsageError } from '../runtime/errors.ts';
 import type { Part } from '../worker.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
+import { planJson } from './plan-json.ts';
 import { serve } from './serve.ts';
 
-const usage = 'domaind server [--config FILE] [--env NAME] [--only relay|subscriptions] [--until-idle] [--dry-run]';
+const usage =
+  'domaind server [--config FILE] [--env NAME] [--only relay|subscriptions] [--until-idle] [--dry-run [--json]]';
 
 /** `domaind server`: the daemon. */
 export const server: Command = {
@@ -17,7 +19,8 @@ export const server: Command = {
   --env NAME       the overlay; default: DOMAIND_ENV
   --only PART      relay: no handlers. subscriptions: no relay
   --until-idle     handle what is there, then exit
-  --dry-run        connect, check, print the plan, exit
+  --dry-run        connect, check, print the plan, exit; listens nowhere and handles nothing
+    --json         the plan for machines
 
 example: domaind server --config domain.toml --env production`,
   async run(argv, io, shutdown) {
@@ -27,6 +30,7 @@ example: domaind server --config domain.toml --env production`,
       only: 'string',
       'until-idle': 'boolean',
       'dry-run': 'boolean',
+      json: 'boolean',
       debug: 'boolean',
     } as const;
     const given = parseArguments(argv, types, usage);
@@ -37,8 +41,11 @@ example: domaind server --config domain.toml --env production`,
       cwd: io.cwd,
       environment: io.environment,
     });
-    const [untilIdle, dryRun] = [given.flag('until-idle'), given.flag('dry-run')];
-    return serve({ config, warnings, parts, untilIdle, dryRun, greeting: () => [] }, io, shutdown);
+    const [untilIdle, dryRun, json] = [given.flag('until-idle'), given.flag('dry-run'), given.flag('json')];
+    if (json && !dryRun)
+      throw new UsageError(`--json is for --dry-run: the daemon's log is JSON already\nusage: ${usage}`);
+    const show = json ? planJson : null;
+    return serve({ config, warnings, parts, untilIdle, dryRun, show, greeting: () => [] }, io, shutdown);
   },
 };
 
