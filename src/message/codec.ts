@@ -1,5 +1,7 @@
 import { DecodeError } from '../runtime/errors.ts';
+import { checksumOf } from './checksum.ts';
 import { jsonFault } from './json-fault.ts';
+import { memberIn } from './json-member.ts';
 import type { Json, JsonObject, Message, Metadata } from './message.ts';
 import { categoryOfStream } from './stream-name.ts';
 import { parseTypeName } from './type-name.ts';
@@ -13,7 +15,8 @@ export const encode = (data: Json, metadata: Metadata): string =>
 
 /**
  * The message in an entry's body. Throws DecodeError with the path of the fault, never with a piece of the body:
- * `invalid_json`, `invalid_envelope`. Every key that a reader needs is checked; those it can do without may be absent.
+ * `invalid_json`, `invalid_envelope`, `checksum_mismatch`. Every key that a reader needs is checked; those it can do
+ * without may be absent. A checksum is that of the payload's text; null is not checked.
  */
 export function decode(body: string): Message {
   const parsed = parseObject(body);
@@ -27,6 +30,7 @@ export function decode(body: string): Message {
   if (name === null) throw invalid('metadata.headers.type must be <Domain>.<Class>.v<n>');
   const kind = domain['kind'] === 'COMMAND' ? 'COMMAND' : 'EVENT';
   const data = objectAt(parsed, 'data');
+  verify(body, optionalObject(metadata['envelope'])['checksum'] ?? null);
   return {
     id,
     kind,
@@ -63,6 +67,14 @@ function objectAt(parent: JsonObject, key: string, path = ''): JsonObject {
   const value = parent[key];
   if (!isObject(value)) throw invalid(`${path}${key} must be an object`);
   return value;
+}
+
+function verify(body: string, checksum: Json): void {
+  if (checksum === null) return;
+  if (typeof checksum !== 'string') throw invalid('metadata.envelope.checksum must be a string or null');
+  const span = memberIn(body, 'data');
+  if (span === null || checksumOf(body.slice(span.start, span.end)) === checksum.toLowerCase()) return;
+  throw new DecodeError('checksum_mismatch', 'data is not what metadata.envelope.checksum was made of');
 }
 
 const optionalObject = (value: Json | undefined): JsonObject => (isObject(value) ? value : {});
