@@ -239,6 +239,8 @@ export interface RetryConfig {
   readonly backoff: BackoffPolicy;
   /** What becomes of a message that is given up. */
   readonly onExhausted: 'dead_letter' | 'discard' | 'halt';
+  /** `[server.retry.<name>]`, by class or code of the error: what they state goes before the rest of this. */
+  readonly rules: ReadonlyMap<string, RetryRule>;
 }
 
 export interface BreakerConfig {

@@ -80,6 +80,8 @@ function retryRules({ names, text, maybe }: SureReader): ReadonlyMap<string, Ret
       {
         maxAttempts: maybe.number(['server', 'retry', name, 'max_retries']),
         delayMs: maybe.millis(['server', 'retry', name, 'retry_delay_seconds']),
+        factor: maybe.number(['server', 'retry', name, 'backoff_multiplier']),
+        maxDelayMs: maybe.millis(['server', 'retry', name, 'max_backoff_seconds']),
         action: action === 'dead_letter' || action === 'discard' ? action : 'retry',
       },
     ];

@@ -13,10 +13,15 @@ import { toMillis } from './units.ts';
 import { validate } from './validate.ts';
 
 /**
- * How one handler is fed: the layers of the file and the handler's own options, resolved. Throws ConfigError naming the
- * handler for a profile that does not exist, an option that is none, a value out of range, and settings that conflict.
+ * How one handler is fed: the layers of the file and the handler's own options, resolved, with the `rules` of
+ * `[server.retry]`. Throws ConfigError naming the handler for a profile that does not exist, an option that is none, a
+ * value out of range, and settings that conflict.
  */
-export function resolveSubscription(layers: SubscriptionLayers, asked: Asked): SubscriptionConfig {
+export function resolveSubscription(
+  layers: SubscriptionLayers,
+  asked: Asked,
+  rules: RetryConfig['rules'] = new Map(),
+): SubscriptionConfig {
   refuseOptions(layers, asked);
   const { type, profile, settings } = stack(layers, asked);
   const conflicts = settingConflicts(settings).map(({ field, sentence }) =>
@@ -57,6 +62,7 @@ export function resolveSubscription(layers: SubscriptionLayers, asked: Asked): S
       maxCrashes: number('max_crashes'),
       backoff,
       onExhausted: onExhausted(said('on_poison'), said('enable_dlq')),
+      rules,
     },
     breaker: { threshold: number('circuit_breaker_threshold'), resetAfterMs: time('circuit_breaker_reset_seconds') },
     minIdleMs,

@@ -14,5 +14,9 @@ export interface QuickRetryConfig {
 export interface RetryRule {
   readonly maxAttempts: number | null;
   readonly delayMs: Millis | null;
+  /** From one wait to the next. */
+  readonly factor: number | null;
+  readonly maxDelayMs: Millis | null;
+  /** `retry` by these settings; the others give the message up at once. */
   readonly action: 'retry' | 'dead_letter' | 'discard';
 }

@@ -99,9 +99,15 @@ export class ConcurrencyError extends DomaindError {
  * Whether `error` is of the class `name`, also when the user's module loaded another copy of this package: compared by
  * the name up the prototype chain, not by identity.
  */
-export function isErrorNamed(error: unknown, name: string): boolean {
+export const isErrorNamed = (error: unknown, name: string): boolean =>
+  error instanceof Error && classNamesOf(error).includes(name);
+
+/** What an error calls itself, then the names of its class and of those that it extends, up to `Error`. */
+export function classNamesOf(error: Error): readonly string[] {
+  const names = [error.name];
   for (let at: unknown = error; at instanceof Error; at = Object.getPrototypeOf(at)) {
-    if (at.constructor?.name === name) return true;
+    const name: unknown = at.constructor?.name;
+    if (typeof name === 'string') names.push(name);
   }
-  return error instanceof Error && error.name === name;
+  return [...names, 'Error'];
 }

@@ -1,8 +1,10 @@
 import type { RetryConfig } from '../config/config.ts';
+import type { RetryRule } from '../config/retry-config.ts';
 import type { Outcome } from '../handler/invoke.ts';
+import type { BackoffPolicy } from '../runtime/backoff.ts';
 import { backoff } from '../runtime/backoff.ts';
 import type { Millis, Random } from '../runtime/clock.ts';
-import { CrashLoopError, DecodeError, isErrorNamed } from '../runtime/errors.ts';
+import { CrashLoopError, classNamesOf, DecodeError, isErrorNamed } from '../runtime/errors.ts';
 
 /** What is to become of a delivery. */
 export type Disposition =
@@ -38,10 +40,30 @@ export function decide(
       };
     case 'failed': {
       const { error } = outcome;
-      if (isHopeless(error) || attempt >= retry.maxAttempts) return { kind: retry.onExhausted, error };
-      return { kind: 'retry', inMs: askedFor(error) ?? backoff(retry.backoff, attempt, random), error };
+      const rule = ruleFor(error, retry.rules);
+      if (rule !== null && rule.action !== 'retry') return { kind: rule.action, error };
+      const maxAttempts = rule?.maxAttempts ?? retry.maxAttempts;
+      if (isHopeless(error) || attempt >= maxAttempts) return { kind: retry.onExhausted, error };
+      const policy = rule === null ? retry.backoff : backoffBy(rule, retry.backoff);
+      return { kind: 'retry', inMs: askedFor(error) ?? backoff(policy, attempt, random), error };
     }
   }
+}
+
+/** The rule for an error's code, or for the nearest of its classes. By name: a module may have its own copy of a class. */
+function ruleFor(error: Error, rules: RetryConfig['rules']): RetryRule | null {
+  if (rules.size === 0) return null;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : null;
+  for (const name of [...(code === null ? [] : [code]), ...classNamesOf(error)]) {
+    const rule = rules.get(name);
+    if (rule !== undefined) return rule;
+  }
+  return null;
+}
+
+function backoffBy({ delayMs, factor, maxDelayMs }: RetryRule, policy: BackoffPolicy): BackoffPolicy {
+  const baseMs = delayMs ?? policy.baseMs;
+  return { ...policy, baseMs, factor: factor ?? policy.factor, maxMs: Math.max(baseMs, maxDelayMs ?? policy.maxMs) };
 }
 
 const isHopeless = (error: Error): boolean =>

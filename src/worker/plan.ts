@@ -13,7 +13,7 @@ export interface PlanRow {
 
 /** Resolves every handler's subscription; throws ConfigError with the faults of all of them. */
 export function planFor(config: Config, handlers: readonly LoadedHandler[]): readonly PlanRow[] {
-  const { lanes, subscriptions: layers } = config.server;
+  const { lanes, retryRules, subscriptions: layers } = config.server;
   const faults: ConfigError['faults'][number][] = [];
   const rows: PlanRow[] = [];
   for (const handler of handlers) {
@@ -21,7 +21,7 @@ export function planFor(config: Config, handlers: readonly LoadedHandler[]): rea
       lanes !== null && handler.kind !== 'subscriber' ? [stream, laneOf(stream, lanes.suffix)] : [stream],
     );
     try {
-      rows.push({ handler, streams, settings: resolveSubscription(layers, handler) });
+      rows.push({ handler, streams, settings: resolveSubscription(layers, handler, retryRules) });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       faults.push(...error.faults);

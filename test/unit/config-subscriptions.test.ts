@@ -85,6 +85,7 @@ describe('the settings of a subscription', () => {
         maxCrashes: 3,
         backoff: { baseMs: 1000, factor: 2, maxMs: 300_000, jitter: 0.25 },
         onExhausted: 'dead_letter',
+        rules: new Map(),
       },
       breaker: { threshold: 10, resetAfterMs: 60_000 },
       minIdleMs: 15_000,

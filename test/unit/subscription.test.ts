@@ -22,6 +22,7 @@ const settings: SubscriptionConfig = {
     maxCrashes: 3,
     backoff: { baseMs: 100, factor: 2, maxMs: 10_000, jitter: 0 },
     onExhausted: 'dead_letter',
+    rules: new Map(),
   },
   breaker: { threshold: 100, resetAfterMs: 5_000 },
   minIdleMs: 3_000,
