@@ -16,6 +16,8 @@ export interface ReadRow extends Omit<OutboxRow, 'dataText' | 'metadataText' | '
   readonly shards: string;
   /** Whether there are rows with a priority other than 0: then those that are read are not the ones to be published. */
   readonly prioritized: boolean;
+  /** Whether a row has been refused and may hold others back. */
+  readonly failing: boolean;
   /** The size of a row whose texts are left out, else null. */
   readonly tooLarge: number | null;
   readonly dataText: string | null;
@@ -41,6 +43,10 @@ export const targetOf = (sql: Sql, row: 'o' | 'f', { broker }: DuePlace) =>
 export const inShard = (sql: Sql, { index, shards }: DuePlace) =>
   sql`pg_catalog.int4eq(o.bucket::integer % ${shards}::integer, ${index}::integer)`;
 
+/** By a subselect, which is hashed once: an array would be gone through for every row, 40 ms for a batch of 500. */
+const notAmong = (sql: Sql, ids: readonly string[]) =>
+  sql`o.id not in (select unnest(${bigints(ids)}::text::bigint[]))`;
+
 /** What is asked of a row `o` beside its state: that it belongs here, is not in flight, and not behind a failed one. */
 export function among(
   sql: Sql,
@@ -57,7 +63,12 @@ export function among(
           or not exists (select from ${table} f where f.status = 'failed' and f.stream_name = o.stream_name
             and f.id < o.id and ${targetOf(sql, 'f', place)} offset 0))`;
   return sql`${targetOf(sql, 'o', place)} and ${inShard(sql, place)}
-      and o.id <> all (${bigints(inFlight)}::text::bigint[]) ${notHeldBack}`;
+      and ${notAmong(sql, inFlight)} ${notHeldBack}`;
+}
+
+export interface ReadOldest extends ReadRows {
+  /** Pending rows with ids up to this are left out; a bigint as text. */
+  readonly after: string;
 }
 
 /**
@@ -67,7 +78,7 @@ export function among(
 export function selectOldest(
   sql: Sql,
   schema: string,
-  { limit, inFlight }: ReadRows,
+  { limit, inFlight, after }: ReadOldest,
   config: DueConfig,
   place: DuePlace,
 ) {
@@ -75,7 +86,7 @@ export function selectOldest(
   const branch = (state: Fragment) => sql`(
     select ${columns(sql)} from ${table} o where ${state} and ${among(sql, table, inFlight, config, place)}
     order by o.id limit ${limit})`;
-  const rows = sql`${branch(plain(sql))} union all ${branch(scheduled(sql))} union all ${branch(failed(sql))}
+  const rows = sql`${branch(sql`${plain(sql)} and o.id > ${after}::text::bigint`)} union all ${branch(scheduled(sql))} union all ${branch(failed(sql))}
     order by id limit ${limit}`;
   return selectBodies(sql, schema, rows, config, place);
 }
@@ -108,6 +119,7 @@ function selectBodies(
   return sql<ReadRow[]>`
     select setting.value::text as shards,
       exists (select from ${sql(schema)}.outbox o where ${prioritized(sql)} and ${targetOf(sql, 'o', place)}) as prioritized,
+      exists (select from ${sql(schema)}.outbox f where f.status = 'failed' and ${targetOf(sql, 'f', place)}) as failing,
       due.id, due.message_id as "messageId", due.stream_name as stream, due.category,
       due.priority, due.partition_key as "partitionKey", due.retry_count + 1 as attempt,
       greatest(0, extract(epoch from clock_timestamp() - due.created_at) * 1000)::float8 as "ageMs",
