@@ -1,3 +1,4 @@
+import type { Append } from '../message/append.ts';
 import type { LeaseStore } from '../runtime/lease.ts';
 
 /** Instead of a category: everything in the store. */
@@ -22,31 +23,6 @@ export interface StoredMessage {
   readonly metadataText: string | null;
   /** When its transaction began, by the store's clock: ISO-8601 with `+00:00`. Not in the order of positions. */
   readonly time: string;
-}
-
-/** What is appended. */
-export interface Append {
-  readonly stream: string;
-  /**
-   * The version that the stream must have: the position of its last message, -1 for a stream that is empty, null for any.
-   * It is the fence of whoever thinks that nobody else writes there.
-   */
-  readonly expectedVersion: number | null;
-  /** In their order; all of them or none. Not empty. */
-  readonly messages: readonly AppendedMessage[];
-}
-
-export interface AppendedMessage {
-  /** A UUID that no message of the store has, or has had. */
-  readonly id: string;
-  readonly type: string;
-  readonly dataText: string;
-  readonly metadataText: string | null;
-  /**
-   * True for an event of an event-sourced aggregate: `headers.id` becomes `<stream>-<position>`, `domain.sequence_id`
-   * becomes `<position>` and `domain.expected_version` the version before it, in place of what the text has there.
-   */
-  readonly numbered: boolean;
 }
 
 export interface ReadFilter {
@@ -99,7 +75,8 @@ export interface EventStore {
   /**
    * Appends in a transaction of its own: all or nothing, in the order given. Answers the position of the last message of
    * each. Throws ConcurrencyError when a stream is not at its expected version. After UnavailableError the append may have
-   * taken place: the expected version tells at the next try.
+   * taken place; it may be tried again with the same ids: messages that are there already are not appended again, and their
+   * positions are answered.
    *
    * Appends to one category wait for each other, so that its messages commit in the order of their positions.
    */

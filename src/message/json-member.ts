@@ -26,6 +26,20 @@ export function memberIn(text: string, key: string, at = 0): MemberSpan | null {
   return found;
 }
 
+/** The element at `index` of the array that begins at the offset `at`, null where there is none. `text` must be JSON. */
+export function elementIn(text: string, index: number, at = 0): MemberSpan | null {
+  let position = skipSpace(text, at);
+  if (text[position] !== '[') return null;
+  position = skipSpace(text, position + 1);
+  for (let count = 0; text[position] !== ']'; count += 1) {
+    const end = valueEnd(text, position);
+    if (count === index) return { from: position, start: position, end };
+    position = skipSpace(text, end);
+    if (text[position] === ',') position = skipSpace(text, position + 1);
+  }
+  return null;
+}
+
 /** The text without this member, and without the comma that set it apart. */
 export function withoutMember(text: string, { from, end }: MemberSpan): string {
   const before = text.slice(0, from).trimEnd();

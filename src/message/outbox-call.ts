@@ -1,4 +1,5 @@
 import type { NewMessage } from './compose.ts';
+import { textArray } from './text-array.ts';
 
 /**
  * The statement that writes messages to an outbox by its SQL functions: all of them at once, in their order; one row a
@@ -18,7 +19,7 @@ export const outboxCall = (schema: string): string => `
 
 /** The parameters of `outboxCall`: six arrays, written as PostgreSQL writes them, so that no client need know the type. */
 export function outboxParameters(messages: readonly NewMessage[]): string[] {
-  const column = (of: (message: NewMessage) => string | null) => `{${messages.map(of).map(element).join(',')}}`;
+  const column = (of: (message: NewMessage) => string | null) => textArray(messages.map(of));
   return [
     column(({ kind }) => kind),
     column(({ name }) => name),
@@ -28,5 +29,3 @@ export function outboxParameters(messages: readonly NewMessage[]): string[] {
     column(({ kind, id, options }) => JSON.stringify(kind === 'COMMAND' && id !== null ? { ...options, id } : options)),
   ];
 }
-
-const element = (text: string | null): string => (text === null ? 'NULL' : `"${text.replace(/["\\]/g, '\\$&')}"`);
