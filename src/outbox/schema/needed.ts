@@ -46,6 +46,19 @@ export const neededTables: { readonly [table: string]: NeededTable } = {
     columns: { name: 'text', owner: 'text', token: 'bigint', expires_at: time },
     grants: ['select', 'insert', 'update'],
   },
+  event_position: {
+    columns: {
+      subscription: 'text',
+      token: 'bigint',
+      position: 'bigint',
+      ahead: 'bigint[]',
+      failed: 'bigint[]',
+      started: 'jsonb',
+      clean: 'boolean',
+      updated_at: time,
+    },
+    grants: ['select', 'insert', 'update'],
+  },
 };
 
 /** Without one of these, everything works, and gets slower with every row. */
