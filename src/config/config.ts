@@ -201,6 +201,8 @@ export type SubscriptionFields = SubscriptionLayers['server'];
 /** How one handler is fed. */
 export interface SubscriptionConfig {
   readonly type: SubscriptionType;
+  /** The field of the payload whose values are partitions, handled in order each; null for none. */
+  readonly sequentialBy: string | null;
   /** The profile in force, or null. */
   readonly profile: string | null;
   /** Deliveries a read. */

@@ -49,8 +49,10 @@ export function resolveSubscription(
     maxMs: unstated('max_backoff_seconds') ? Math.max(baseMs, maxMs) : maxMs,
     jitter: number('jitter_factor'),
   };
+  const sequentialBy = String(said('sequential_by').value) || null;
   return {
     type,
+    sequentialBy,
     profile,
     batchSize: number('messages_per_tick'),
     tickMs: time('tick_interval'),
@@ -61,7 +63,7 @@ export function resolveSubscription(
       maxAttempts: number('max_retries'),
       maxCrashes: number('max_crashes'),
       backoff,
-      onExhausted: onExhausted(said('on_poison'), said('enable_dlq')),
+      onExhausted: onExhausted(said('on_poison'), said('enable_dlq'), sequentialBy !== null),
       rules,
     },
     breaker: { threshold: number('circuit_breaker_threshold'), resetAfterMs: time('circuit_breaker_reset_seconds') },
@@ -78,8 +80,9 @@ export function resolveSubscription(
   };
 }
 
-function onExhausted(onPoison: Said, enableDlq: Said): RetryConfig['onExhausted'] {
-  if (onPoison.value === 'halt') return 'halt';
+/** To go on past a message breaks the order of its key: who wants that must say so. */
+function onExhausted(onPoison: Said, enableDlq: Said, inOrder: boolean): RetryConfig['onExhausted'] {
+  if (onPoison.value === 'halt' || (inOrder && onPoison.origin === 'default')) return 'halt';
   return enableDlq.value === true ? 'dead_letter' : 'discard';
 }
 

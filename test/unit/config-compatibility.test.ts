@@ -284,7 +284,6 @@ describe("a domain.toml with all of Protean's keys", () => {
       '[server.transient_retry]',
       '[server.dlq] alert_callback',
       '[server.health] port_auto_increment',
-      '[server.partitioning]',
       '[server.profiles.myfast] origin_stream',
       '[server.subscriptions.OrderEventHandler] dlq_retention_hours',
       '[server.subscriptions.OrderEventHandler] dlq_alert_threshold',

@@ -74,6 +74,7 @@ describe('the settings of a subscription', () => {
     const { origins, ...config } = await resolved('');
     assert.deepEqual(config, {
       type: 'stream',
+      sequentialBy: null,
       profile: null,
       batchSize: 100,
       tickMs: 0,
@@ -174,6 +175,10 @@ describe('the settings of a subscription', () => {
     assert.equal(await outcome('enable_dlq = true'), 'dead_letter');
     assert.equal(await outcome('enable_dlq = false'), 'discard');
     assert.equal(await outcome('on_poison = "halt"'), 'halt');
+    const inOrder = (toml: string) =>
+      resolved(`[server.subscriptions.OrderHandler]\nsequential_by = "customer"\n${toml}`);
+    assert.equal((await inOrder('')).retry.onExhausted, 'halt', 'where nothing else is asked for');
+    assert.equal((await inOrder('on_poison = "dead_letter"')).retry.onExhausted, 'dead_letter');
   });
 
   it('have no limit to the stream where it is 0', async () => {

@@ -11,6 +11,7 @@ import { createManualClock } from '../support/manual-clock.ts';
 
 const settings: SubscriptionConfig = {
   type: 'stream',
+  sequentialBy: null,
   profile: null,
   batchSize: 10,
   tickMs: 0,
