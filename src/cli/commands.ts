@@ -7,6 +7,7 @@ const all: { readonly [name: string]: Load } = {
   server: async () => (await import('./server.ts')).server,
   dev: async () => (await import('./dev.ts')).dev,
   check: async () => (await import('./check.ts')).check,
+  doctor: async () => (await import('./doctor.ts')).doctor,
   config: async () => (await import('./config.ts')).configCommand,
   db: async () => (await import('./db.ts')).db,
   status: async () => (await import('./status.ts')).status,

@@ -21,6 +21,7 @@ const allowed: Record<string, readonly string[]> = {
   outbox: [...base, 'broker'],
   subscription: [...base, 'broker', 'event-store', 'handler'],
   client: [...base, 'config', 'handler', 'outbox'],
+  doctor: [...base, 'broker', 'outbox'],
   'providers.ts': ['*'],
   'worker.ts': ['*'],
   worker: ['*'],
