@@ -27,6 +27,8 @@ export interface Call {
   readonly attempt: number;
   /** Aborts when the delivery is lost to another consumer. Asked for only if the handler asks. */
   readonly signal: () => AbortSignal;
+  /** Of a handler with several functions for the message: those that have ended well in this attempt. */
+  readonly done?: () => Set<string>;
 }
 
 export interface ContextDeps {
@@ -137,7 +139,8 @@ const lineage = ({ incoming, deps }: Scope): Lineage => ({
   traceparent: traceparentOf(incoming),
 });
 
-const logFacts = ({ handler, incoming, call }: Scope): LogFacts => ({
+/** What lines about a call say of it. */
+export const logFacts = ({ handler, incoming, call }: Scope): LogFacts => ({
   handler,
   stream: incoming.stream,
   message_id: incoming.id,

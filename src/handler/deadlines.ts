@@ -1,5 +1,7 @@
 import type { Clock, Millis } from '../runtime/clock.ts';
 import { HandlerTimeoutError, UnavailableError } from '../runtime/errors.ts';
+import type { LogFacts, Scope } from './context.ts';
+import { logFacts } from './context.ts';
 
 /** Ends a running handler's say: whatever it still does, it is heard no more. */
 export type Cut = (reason: HandlerTimeoutError | UnavailableError) => void;
@@ -9,8 +11,8 @@ export interface Deadlines {
   /** A handler begins: `cut` is called when its time is up or the daemon must go, unless it has ended. */
   begin(cut: Cut): void;
   end(cut: Cut): void;
-  /** A handler was cut short, but `running` has yet to settle: code cannot be stopped from outside. */
-  linger(running: unknown): void;
+  /** The handler of `scope` was cut short, but `running` has yet to settle: code cannot be stopped from outside. */
+  linger(running: unknown, scope?: Scope): void;
   /** How many handlers that were cut short still run. */
   readonly lingering: number;
   /** Lets go of the timer; handlers that still run have no deadline any more. */
@@ -21,13 +23,15 @@ export interface DeadlinesDeps {
   readonly clock: Clock;
   /** The hard stop of the daemon. */
   readonly hard: AbortSignal;
+  /** Told of each handler that was cut short: it resolves `ended` if it ever ends. */
+  readonly onLinger?: (about: LogFacts | null, ended: Promise<void>) => void;
 }
 
 /**
  * One timer for all handlers of a subscription: they have the same time, so they are due in the order in which they
  * began, and only the oldest is waited for. A handler costs an entry in a Map (0.2 µs) rather than a timer.
  */
-export function createDeadlines(timeoutMs: Millis, { clock, hard }: DeadlinesDeps): Deadlines {
+export function createDeadlines(timeoutMs: Millis, { clock, hard, onLinger }: DeadlinesDeps): Deadlines {
   const running = new Map<Cut, Millis>();
   const closed = new AbortController();
   let watching = false;
@@ -66,12 +70,13 @@ export function createDeadlines(timeoutMs: Millis, { clock, hard }: DeadlinesDep
       if (!watching) void watch();
     },
     end: (cut) => void running.delete(cut),
-    linger(handler) {
+    linger(handler, scope) {
       lingering += 1;
-      const ended = () => {
+      const end = () => {
         lingering -= 1;
       };
-      void Promise.resolve(handler).then(ended, ended);
+      const ended = Promise.resolve(handler).then(end, end);
+      onLinger?.(scope === undefined ? null : logFacts(scope), ended);
     },
     get lingering() {
       return lingering;

@@ -1,10 +1,12 @@
 import type {
+  CommandHandles,
   HandlerContext,
   HandlerDefinition,
   HandlerFunction,
   HandlerKind,
   HandlerOptions,
   Handles,
+  Handling,
   Unchecked,
 } from './handler.ts';
 import { handlerMark } from './handler.ts';
@@ -12,7 +14,7 @@ import { handlerMark } from './handler.ts';
 export interface CommandHandlerInput extends HandlerOptions {
   /** The aggregate's category: `order`. */
   readonly category: string;
-  readonly handles: Handles;
+  readonly handles: CommandHandles;
 }
 
 export interface ProjectorInput extends HandlerOptions {
@@ -22,7 +24,7 @@ export interface ProjectorInput extends HandlerOptions {
 
 export type EventHandlerInput =
   | (ProjectorInput & { readonly category?: never })
-  | (CommandHandlerInput & { readonly categories?: never });
+  | (HandlerOptions & { readonly category: string; readonly handles: Handles; readonly categories?: never });
 
 export interface SubscriberInput<Payload> extends HandlerOptions {
   /** The external stream, as its producer names it. */
@@ -66,7 +68,16 @@ export function isHandlerDefinition(value: unknown): value is HandlerDefinition 
   }
 }
 
-const given = (input: unknown): Record<string, unknown> => (isRecord(input) ? input : {});
+/** What a maker was given, with the names of options that Protean has as those of this side. */
+const given = (input: unknown): Record<string, unknown> =>
+  isRecord(input)
+    ? Object.fromEntries(Object.entries(input).map(([key, value]) => [ownNames.get(key) ?? key, value]))
+    : {};
+
+const ownNames: ReadonlyMap<string, string> = new Map([
+  ['handle_error', 'handleError'],
+  ['sequential_by', 'sequentialBy'],
+]);
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -85,17 +96,23 @@ function define(
     ...(isText(broker) ? [] : ['broker must be a name under [brokers]']),
     ...faultsOfOptions(options),
   ];
-  const functions = isRecord(handles) ? Object.entries(handles).filter(isFunctionEntry) : [];
+  const all = isRecord(handles) ? Object.entries(handles) : [];
   return Object.freeze({
     [handlerMark]: kind,
     // What is not of its type is in `faults`, and a definition with faults is not taken.
     options: Object.freeze(options as HandlerOptions),
     sources: Object.freeze(Array.isArray(sources) ? sources.filter(isText) : []),
     broker: String(broker),
-    handles: new Map(functions),
+    handles: new Map(all.flatMap(([name, value]) => handlingIn(name, value))),
     faults: Object.freeze(faults),
     place: placeOfCall(maker),
   });
+}
+
+function handlingIn(name: string, value: unknown): readonly (readonly [string, Handling])[] {
+  // What it is was checked with all entries of it; with a fault the definition is not taken.
+  if (typeof value === 'function') return [[name, value as HandlerFunction]];
+  return isRecord(value) ? [[name, new Map(Object.entries(value).filter(isFunctionEntry))]] : [];
 }
 
 const isFunctionEntry = (entry: [string, unknown]): entry is [string, HandlerFunction] =>
@@ -114,26 +131,41 @@ function faultsOfHandles(kind: HandlerKind, handles: unknown): readonly string[]
   const entries = isRecord(handles) ? Object.entries(handles) : [];
   if (kind === 'subscriber') return entries.every(isFunctionEntry) ? [] : ['handle must be a function'];
   if (entries.length === 0) return ['handles must have a function for each message name: it has none'];
-  return entries
-    .filter((entry) => !isFunctionEntry(entry))
-    .map(([name, value]) => `handles.${name} must be a function, not ${value === null ? 'null' : typeof value}`);
+  return entries.flatMap(([name, value]) => faultsOfHandling(kind, `handles.${name}`, value));
 }
 
-const optionTypes: ReadonlyMap<string, 'text' | 'table'> = new Map([
+function faultsOfHandling(kind: HandlerKind, at: string, value: unknown): readonly string[] {
+  if (typeof value === 'function') return [];
+  if (!isRecord(value)) return [`${at} must be a function, not ${value === null ? 'null' : typeof value}`];
+  if (kind === 'command_handler') return [`${at} must be one function: a command is carried out once`];
+  const siblings = Object.entries(value);
+  if (siblings.length === 0) return [`${at} must have at least one function`];
+  return siblings.flatMap(([name, each]) => [
+    ...(/^[\w.-]{1,64}$/.test(name) ? [] : [`${at}: a function is named by 1–64 letters, digits, _ . and -`]),
+    ...(typeof each === 'function' ? [] : [`${at}.${name} must be a function, not ${typeof each}`]),
+  ]);
+}
+
+const optionTypes: ReadonlyMap<string, 'text' | 'table' | 'function'> = new Map([
   ['name', 'text'],
   ['group', 'text'],
   ['database', 'text'],
   ['profile', 'text'],
+  ['sequentialBy', 'text'],
   ['subscription', 'table'],
   ['examples', 'table'],
+  ['handleError', 'function'],
 ]);
+
+const isOf = { text: isText, table: isRecord, function: (value: unknown) => typeof value === 'function' };
+const names = { text: 'a text that is not empty', table: 'a table', function: 'a function' };
 
 function faultsOfOptions(options: Record<string, unknown>): readonly string[] {
   return Object.entries(options).flatMap(([key, value]) => {
     const type = optionTypes.get(key);
     if (type === undefined) return [`has an unknown option ${key}; known are ${[...optionTypes.keys()].join(', ')}`];
-    if (value === undefined || (type === 'text' ? isText(value) : isRecord(value))) return [];
-    return [`${key} must be ${type === 'text' ? 'a text that is not empty' : 'a table'}`];
+    if (value === undefined || isOf[type](value)) return [];
+    return [`${key} must be ${names[type]}`];
   });
 }
 

@@ -100,10 +100,30 @@ export interface HandlerContext {
 
 export type Handle<Data> = (message: Message<Data>, ctx: HandlerContext) => unknown;
 
-/** A function for each message name; `$any` for those that have none. */
-export type Handles = { readonly [Name in MessageName]?: Handle<Payloads[Name]> } & {
+/**
+ * Several functions for one message, by names that stay: each has its own transaction and its own account in the inbox,
+ * so that one that fails does not make the others run again.
+ */
+export type Siblings<Data> = { readonly [name: string]: Handle<Data> };
+
+/** A function for each message name, or several; `$any` for those that have none. */
+export type Handles = { readonly [Name in MessageName]?: Handle<Payloads[Name]> | Siblings<Payloads[Name]> } & {
+  readonly $any?: Handle<Unchecked> | Siblings<Unchecked>;
+};
+
+/** The same for commands: one function carries out a command. */
+export type CommandHandles = { readonly [Name in MessageName]?: Handle<Payloads[Name]> } & {
   readonly $any?: Handle<Unchecked>;
 };
+
+/** What a hook may know: the transaction that failed is rolled back, so there is none to write in. */
+export type HookContext = Pick<HandlerContext, 'message' | 'attempt' | 'signal' | 'log' | 'config'>;
+
+/**
+ * Told of every attempt that failed, before it is decided what becomes of the message. What it throws takes the place of
+ * the error: a NonRetryableError, say, gives the message up at once.
+ */
+export type ErrorHook = (error: Error, message: never, ctx: HookContext) => unknown;
 
 export interface HandlerOptions {
   /** Default: the name of the export. */
@@ -113,8 +133,17 @@ export interface HandlerOptions {
   /** A name under `[databases]`; default `default`. */
   readonly database?: string;
   readonly profile?: string;
+  /**
+   * The field of the payload by which messages are handled one after the other: each value is a partition, in order
+   * whatever fails and however many daemons there are. The same in all handlers of a category.
+   */
+  readonly sequentialBy?: string;
   /** Any field of the subscription type, as in `[server.subscriptions.<Handler>]`. */
   readonly subscription?: { readonly [field: string]: string | number | boolean };
+  /** Called after each attempt that failed, with the error, the message (a subscriber's: the payload) and a context. */
+  readonly handleError?: (error: Error, message: Unchecked, ctx: HookContext) => unknown;
+  /** The same, as Protean has it. */
+  readonly handle_error?: (error: Error, message: Unchecked, ctx: HookContext) => unknown;
   /** A payload for each message name, to read and to try: `domaind dev` prints a command that sends one. */
   readonly examples?: { readonly [name: string]: JsonObject };
 }
@@ -130,7 +159,7 @@ export interface HandlerDefinition {
   /** A subscriber's broker. */
   readonly broker: string;
   /** A Map, so that a message named `toString` or `__proto__` finds nothing that nobody put there. */
-  readonly handles: ReadonlyMap<string, HandlerFunction>;
+  readonly handles: ReadonlyMap<string, Handling>;
   /** What is wrong with it, one sentence each: reported, with the name of the export, by whoever takes it. */
   readonly faults: readonly string[];
   /** Where it was made, `file:line:column`, or null where that is not known. */
@@ -139,6 +168,9 @@ export interface HandlerDefinition {
 
 /** A function of `handles` once its payload's type is forgotten: it is called with what the wire brings. */
 export type HandlerFunction = (message: never, ctx: HandlerContext) => unknown;
+
+/** A function, or several by name. */
+export type Handling = HandlerFunction | ReadonlyMap<string, HandlerFunction>;
 
 /** Registered globally, so that definitions made by another copy of this package are known too. */
 export const handlerMark: unique symbol = Symbol.for('domaind.handler');

@@ -1,7 +1,7 @@
 import type { DomainConfig } from '../config/config.ts';
 import type { JsonObject } from '../message/message.ts';
 import { categoryOf, commandCategory, isCategory, isStreamName } from '../message/stream-name.ts';
-import type { HandlerDefinition, HandlerFunction, HandlerKind, HandlerOptions } from './handler.ts';
+import type { ErrorHook, HandlerDefinition, HandlerKind, HandlerOptions, Handling } from './handler.ts';
 import { handlerMark } from './handler.ts';
 
 /** A handler of a module, with its names as the domain knows them: what a subscription is made from. */
@@ -17,7 +17,9 @@ export interface LoadedHandler {
   /** A subscriber's broker; `default` for the others. */
   readonly broker: string;
   readonly database: string;
-  readonly handles: ReadonlyMap<string, HandlerFunction>;
+  readonly handles: ReadonlyMap<string, Handling>;
+  /** Told of each attempt that failed. */
+  readonly handleError: ErrorHook | null;
   /** Other names of its table `[server.subscriptions.<name>]`: `Commands:order`. */
   readonly aliases: readonly string[];
   readonly profile: string | null;
@@ -66,15 +68,21 @@ export function toLoadedHandler(
     broker,
     database: options.database ?? 'default',
     handles,
+    handleError: options.handleError ?? null,
     aliases: kind === 'command_handler' ? sources.map((source) => `Commands:${source}`) : [],
     profile: options.profile ?? null,
-    subscription: options.subscription ?? null,
+    subscription: subscriptionOf(options),
     examples: new Map(Object.entries(options.examples ?? {})),
     file,
     exportName,
     place: place ?? file,
   };
   return { handler, faults };
+}
+
+function subscriptionOf({ subscription, sequentialBy }: HandlerOptions): LoadedHandler['subscription'] {
+  if (sequentialBy === undefined) return subscription ?? null;
+  return { ...subscription, sequential_by: sequentialBy };
 }
 
 const isHandlerName = (name: string): boolean => /^[\p{L}\p{N}_$][\p{L}\p{N}_$.-]{0,127}$/u.test(name);

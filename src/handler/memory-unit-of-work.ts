@@ -1,11 +1,11 @@
 import type { JsonObject } from '../message/message.ts';
-import { MisconfiguredError } from '../runtime/errors.ts';
+import { ConcurrencyError, MisconfiguredError } from '../runtime/errors.ts';
 import { checkCollectionName, checkDocumentId, documentText } from './document.ts';
 import { createDocumentLocks } from './document-locks.ts';
 import type { Collection } from './handler.ts';
 import type { Raised } from './raised.ts';
 import type { Occasion, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
-import { ClosedError, DuplicateError, inboxKey, noOutbox } from './unit-of-work.ts';
+import { ClosedError, DuplicateError, firstOfEach, inboxKey, noOutbox } from './unit-of-work.ts';
 
 /** A database of provider `memory`: gone with the process. */
 export interface MemoryDatabase {
@@ -50,13 +50,23 @@ export const createMemoryDatabase = (name: string, onRaised: MemoryDatabase['onR
  */
 export function createMemoryUnitsOfWork(database: MemoryDatabase): UnitsOfWork {
   const locks = createDocumentLocks();
-  return { database: database.name, begin: (occasion) => begin(occasion, database, locks) };
+  return {
+    database: database.name,
+    begin: (occasion) => begin([occasion], database, locks),
+    beginMany: (occasions) => begin(occasions, database, locks),
+  };
 }
 
 type Locks = ReturnType<typeof createDocumentLocks>;
 
-function begin(occasion: Occasion, { name, collections, inbox, onRaised }: MemoryDatabase, locks: Locks): UnitOfWork {
-  const key = `${inboxKey(occasion)} ${occasion.handler}`;
+function begin(
+  occasions: readonly Occasion[],
+  { name, collections, inbox, onRaised }: MemoryDatabase,
+  locks: Locks,
+): UnitOfWork {
+  const keys = occasions.map((occasion) => `${inboxKey(occasion)} ${occasion.handler}`);
+  /** Those that were not handled when it was opened. */
+  let fresh: ReadonlySet<string> = new Set(keys);
   const holder = {};
   const writes = new Map<string, Map<string, string | null>>();
   const raised: Raised[] = [];
@@ -67,9 +77,18 @@ function begin(occasion: Occasion, { name, collections, inbox, onRaised }: Memor
     locks.release(holder);
   }
 
+  /** Of several messages, one that another try has handled meanwhile takes the rest with it: a conflict. */
+  function takenMeanwhile(): boolean {
+    if (keys.length === 0) return false;
+    const taken = fresh.size === 0 || [...fresh].some((key) => inbox.has(key));
+    if (taken && fresh.size > 1) throw new ConcurrencyError('another try has handled one of these messages meanwhile');
+    return taken;
+  }
+
   function open(): void {
     if (state === 'closed') throw new ClosedError();
-    if (state !== 'duplicate' && inbox.has(key)) end('duplicate');
+    if (state === 'untouched') fresh = new Set(keys.filter((key) => !inbox.has(key)));
+    if (state !== 'duplicate' && takenMeanwhile()) end('duplicate');
     if (state === 'duplicate') throw new DuplicateError();
     state = 'open';
   }
@@ -117,7 +136,7 @@ function begin(occasion: Occasion, { name, collections, inbox, onRaised }: Memor
   });
 
   function apply(): void {
-    inbox.add(key);
+    for (const key of fresh) inbox.add(key);
     for (const [collection, texts] of writes) {
       const documents = committed(collection) ?? new Map<string, string>();
       collections.set(collection, documents);
@@ -148,9 +167,17 @@ function begin(occasion: Occasion, { name, collections, inbox, onRaised }: Memor
       if (onRaised === null) throw noOutbox(name);
       raised.push(message);
     },
+    async claim() {
+      try {
+        open();
+      } catch (error) {
+        if (state !== 'duplicate') throw error;
+      }
+      return firstOfEach(keys, state === 'duplicate' ? new Set() : fresh);
+    },
     async commit() {
       if (state === 'closed') throw new ClosedError();
-      if (state === 'open' && inbox.has(key)) end('duplicate');
+      if (state === 'open' && takenMeanwhile()) end('duplicate');
       if (state === 'duplicate') return 'duplicate';
       const touched = state === 'open';
       if (touched) apply();

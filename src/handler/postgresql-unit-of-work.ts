@@ -1,3 +1,4 @@
+import type { TransactionSql } from 'postgres';
 import type { Database } from '../connection/database.ts';
 import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
 import { outboxCall, outboxParameters } from '../message/outbox-call.ts';
@@ -6,7 +7,7 @@ import { checkCollectionName } from './document.ts';
 import { postgresqlCollection } from './postgresql-documents.ts';
 import type { Raised } from './raised.ts';
 import type { Occasion, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
-import { ClosedError, DuplicateError, inboxKey, noOutbox } from './unit-of-work.ts';
+import { ClosedError, DuplicateError, firstOfEach, inboxKey, noOutbox } from './unit-of-work.ts';
 
 export interface PostgresqlUnitsOfWorkConfig {
   /** Whether handlers may raise: the database has an outbox that is relayed. */
@@ -18,26 +19,47 @@ export interface PostgresqlUnitsOfWorkConfig {
  * try that runs at the same time wait for the end of the first, and then find that there is nothing more to do.
  */
 export function createPostgresqlUnitsOfWork(database: Database, config: PostgresqlUnitsOfWorkConfig): UnitsOfWork {
-  return { database: database.name, begin: (occasion) => begin(occasion, database, config) };
+  return {
+    database: database.name,
+    begin: (occasion) => begin([occasion], database, config),
+    beginMany: (occasions) => begin(occasions, database, config),
+  };
 }
 
-function begin(occasion: Occasion, database: Database, { outbox }: PostgresqlUnitsOfWorkConfig): UnitOfWork {
+function begin(
+  occasions: readonly Occasion[],
+  database: Database,
+  { outbox }: PostgresqlUnitsOfWorkConfig,
+): UnitOfWork {
   const { name, schema } = database;
+  const keys = occasions.map(inboxKey);
+  let fresh: ReadonlySet<string> = new Set();
   const raised: Raised[] = [];
   const held = new Set<string>();
   let duplicate = false;
   let closed = false;
   let trouble: MisconfiguredError | null = null;
 
-  const transaction = database.transaction(async (sql) => {
-    const fresh = await ours(
-      sql`
-        insert into ${sql(schema)}.inbox (message_id, handler) values (${inboxKey(occasion)}, ${occasion.handler})
-        on conflict do nothing returning true`,
+  const transaction = database.transaction(keys.length === 0 ? undefined : writeInbox);
+
+  async function writeInbox(sql: TransactionSql): Promise<void> {
+    const inbox = sql`${sql(schema)}.inbox`;
+    const [handler] = occasions.map((each) => each.handler);
+    const rows = await ours(
+      keys.length === 1
+        ? sql<{ message_id: string }[]>`
+            insert into ${inbox} (message_id, handler) values (${keys[0] ?? ''}, ${handler ?? ''})
+            on conflict do nothing returning message_id`
+        : // In one order everywhere, so that two with the same messages wait for each other and never in a circle.
+          sql<{ message_id: string }[]>`
+            insert into ${inbox} (message_id, handler)
+            select key, ${handler ?? ''} from json_array_elements_text(${JSON.stringify([...keys].sort())}::text::json) key
+            on conflict do nothing returning message_id`,
     );
-    duplicate = fresh.length === 0;
+    fresh = new Set(rows.map(({ message_id }) => message_id));
+    duplicate = fresh.size === 0;
     if (duplicate) throw new DuplicateError();
-  });
+  }
 
   /** A statement of domaind's own: what it fails with is the database's, not the handler's. */
   async function ours<T>(statement: PromiseLike<T>): Promise<T> {
@@ -88,6 +110,15 @@ function begin(occasion: Occasion, database: Database, { outbox }: PostgresqlUni
       open();
       if (!outbox) throw noOutbox(name);
       raised.push(message);
+    },
+    async claim() {
+      open();
+      try {
+        await transaction.sql`select 1`;
+      } catch (error) {
+        if (!duplicate) throw error;
+      }
+      return firstOfEach(keys, fresh);
     },
     async commit() {
       try {

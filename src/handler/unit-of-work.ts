@@ -34,6 +34,11 @@ export interface UnitOfWork {
   /** Written to the outbox with the commit, in the order of the calls. */
   add(raised: Raised): void;
   /**
+   * Writes the inbox rows now rather than at the first use: for each occasion, whether it is the first time. Where it is
+   * for none, the state is `duplicate`. Throws as `commit` does.
+   */
+  claim(): Promise<readonly boolean[]>;
+  /**
    * Throws UnavailableError when the database is lost; where it is unknown then whether the commit took place, the inbox
    * tells the next try. Throws an error of the handler's making when PostgreSQL refuses what it did.
    */
@@ -52,6 +57,11 @@ export interface UnitsOfWork {
   /** The database's name in domain.toml. */
   readonly database: string;
   begin(occasion: Occasion): UnitOfWork;
+  /**
+   * One for several messages: with `claim`, their inbox rows go first, all at once. With none it is a transaction of the
+   * application's own, about which the inbox knows nothing.
+   */
+  beginMany(occasions: readonly Occasion[]): UnitOfWork;
 }
 
 /** What is rejected with once it is known that the message was handled before. No failure: the handler is done. */
@@ -84,4 +94,10 @@ const uuidVersion8 = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0
  */
 export function inboxKey({ kind, messageId, entryId }: Occasion): string {
   return kind === 'COMMAND' && !uuidVersion8.test(messageId) ? `${messageId}#${entryId}` : messageId;
+}
+
+/** For each key in turn, whether it is among `fresh` and no earlier one was the same. */
+export function firstOfEach(keys: readonly string[], fresh: ReadonlySet<string>): readonly boolean[] {
+  const left = new Set(fresh);
+  return keys.map((key) => left.delete(key));
 }

@@ -46,10 +46,15 @@ export function createOpen(
       run({ attempt, signal }) {
         // What the first call was given may have been changed by it; the next one gets its own.
         let fresh: Incoming | null = incoming;
+        let ended: Set<string> | null = null;
+        const done = () => {
+          ended ??= new Set();
+          return ended;
+        };
         const call = () => {
           const given = fresh ?? incomingIn(delivery);
           fresh = null;
-          return invoke(handler, given, { entryId, attempt, signal }, deps);
+          return invoke(handler, given, { entryId, attempt, signal, done }, deps);
         };
         return withQuickRetries(call, deps.quickRetries, deps);
       },

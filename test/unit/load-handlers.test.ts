@@ -77,7 +77,8 @@ describe('a loaded handler', () => {
     assert.deepEqual(handler.categories, ['book_shop::order']);
     assert.deepEqual(handler.streams, ['book_shop::order']);
     assert.equal(handler.database, 'default');
-    assert.equal(handler.handles.get('OrderPlaced')?.(undefined as never, {} as never), 'handled');
+    const handle = handler.handles.get('OrderPlaced');
+    assert.equal(typeof handle === 'function' && handle(undefined as never, {} as never), 'handled');
   });
 
   it('is known by its place', async () => {
