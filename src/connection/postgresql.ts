@@ -15,6 +15,8 @@ export type PostgresqlConfig = Extract<DatabaseConfig, { readonly provider: 'pos
 export interface DatabaseDeps {
   readonly notice: (notice: DatabaseNotice) => void;
   readonly clock?: Clock;
+  /** No handler works here: every connection is for the daemon itself. */
+  readonly withoutHandlers?: boolean;
 }
 
 const maxAgeMs: Millis = 30 * 60_000;
@@ -33,7 +35,8 @@ const ownShare = 3;
  * up to `maxOverflow` more are made when needed. There are never fewer than two: one for the daemon, one for handlers.
  * Throws MisconfiguredError for a URI that is none.
  */
-export function openDatabase(config: PostgresqlConfig, { notice, clock = systemClock }: DatabaseDeps): Database {
+export function openDatabase(config: PostgresqlConfig, deps: DatabaseDeps): Database {
+  const { notice, clock = systemClock, withoutHandlers = false } = deps;
   const { name, uri, schema, poolSize, maxOverflow, connectTimeoutMs, statementTimeoutMs } = config;
   if (!/^[A-Za-z_][A-Za-z0-9_$]{0,62}$/.test(schema)) {
     throw new MisconfiguredError('database_schema', `[databases.${name}] schema must be letters, digits, _ and $`);
@@ -77,8 +80,12 @@ export function openDatabase(config: PostgresqlConfig, { notice, clock = systemC
 
   const max = Math.max(2, poolSize + maxOverflow);
   const own = Math.min(ownShare, Math.floor(max / 2));
-  const daemons = createPool({ max: own, keep: own, idleMs }, connect, clock);
-  const handlers = createPool({ max: max - own, keep: Math.max(1, poolSize - own), idleMs }, connect, clock);
+  const daemons = withoutHandlers
+    ? createPool({ max: poolSize, keep: Math.min(ownShare, poolSize), idleMs }, connect, clock)
+    : createPool({ max: own, keep: own, idleMs }, connect, clock);
+  const handlers = withoutHandlers
+    ? daemons
+    : createPool({ max: max - own, keep: Math.max(1, poolSize - own), idleMs }, connect, clock);
 
   return {
     name,

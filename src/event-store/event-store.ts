@@ -1,6 +1,8 @@
 import type { Append } from '../message/append.ts';
 import type { LeaseStore } from '../runtime/lease.ts';
 
+export type { Append, AppendedMessage } from '../message/append.ts';
+
 /** Instead of a category: everything in the store. */
 export const everything = '$all';
 

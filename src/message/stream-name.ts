@@ -6,6 +6,7 @@
  *   partition           bookshelf::order:42           lane                bookshelf::order:backfill
  *   dead letters        <stream>:dlq                  index of partitions <category>:__partitions__
  *   replay to a group   <stream>:__replay__:<group>
+ *   owner of a key      <group>:<key>:__lease__        how often it changed    <group>:<key>:__generation__
  */
 
 /** `MyDomain` → `mydomain`, `My Domain 1.0` → `my_domain_1_0`, `Éclair Shop` → `eclair_shop`. */
@@ -51,6 +52,27 @@ export const partitionOf = (category: string, key: string): string => `${categor
 
 export const partitionsOf = (category: string): string => `${category}:__partitions__`;
 
+/** The key of a partition, its lanes or its replays; null where the stream is none of `category`. */
+export function keyInPartition(category: string, stream: string): string | null {
+  const [key] = stream.startsWith(`${category}:`) ? stream.slice(category.length + 1).split(':') : [];
+  return key ?? null;
+}
+
+/** Who owns the partitions of `key` in `group`: `<owner>:<generation>`. */
+export const leaseOf = (group: string, key: string): string => `${group}:${key}:__lease__`;
+
+/** How often they had another owner. */
+export const generationOf = (group: string, key: string): string => `${group}:${key}:__generation__`;
+
+/** Who takes part in a group's partitions, and when each was last heard of. */
+export const ownersOf = (group: string): string => `${group}:__owners__`;
+
+/** Says in which partitions of a category there is something new: a hint, no more. */
+export const wakeOf = (category: string): string => `${category}:__wake__`;
+
+/** The hash with the partitions that stand still behind a message that `group` gave up. */
+export const blockedOf = (category: string, group: string): string => `${category}:__blocked__:${group}`;
+
 /** Dead letters of a replay go where the first ones went. */
 export const deadLettersOf = (stream: string): string => `${originOf(stream)}:dlq`;
 
@@ -66,6 +88,15 @@ export const originOf = (stream: string): string => stream.replace(/:__replay__:
 
 /** The hash with what is known of entries that failed in `group`: their attempts and their crashes. */
 export const attemptsOf = (stream: string, group: string): string => `${stream}:__attempts__:${group}`;
+
+/** Where a subscription of the event store says how far it has come. */
+export const positionStream = (group: string, category: string): string => `position-${group}-${category}`;
+
+/** Where it says which messages failed, and what became of them. */
+export const failedStream = (group: string, category: string): string => `failed-${group}-${category}`;
+
+/** Where it says up to which record of failures it has taken note. */
+export const checkpointStream = (group: string, category: string): string => `recovery-checkpoint-${group}-${category}`;
 
 /** Whether `key` may name a partition: 1–255 characters, no `:`, none of the reserved words. */
 export const isPartitionKey = (key: string, backfillSuffix: string): boolean =>

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { AttemptRecord, Broker, Capabilities, Consumer, Delivery, ReadRequest } from '../../src/broker/broker.ts';
+import type {
+  AttemptRecord,
+  Broker,
+  Capabilities,
+  ConsumeOptions,
+  Consumer,
+  Delivery,
+  ReadRequest,
+} from '../../src/broker/broker.ts';
 import { deadLettersOf } from '../../src/message/stream-name.ts';
 
 /** A broker to be tried, and what the trial needs besides its port. */
@@ -49,7 +57,7 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
 
     const publish = (stream: string, ...texts: readonly string[]) =>
       broker.publish(texts.map((body) => ({ stream, body, key: null })));
-    const join = (streams: string | readonly string[], group = 'group', consumer = fresh('consumer')) =>
+    const join = (streams: string | ConsumeOptions['streams'], group = 'group', consumer = fresh('consumer')) =>
       broker.consume({ streams: typeof streams === 'string' ? [streams] : streams, group, consumer });
     const first = (deliveries: readonly Delivery[]): Delivery => {
       const [delivery] = deliveries;
@@ -116,9 +124,9 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
       assert.equal((await consumer.read(now)).length, 0);
     });
 
-    it('reads a later stream only where the earlier ones have none', async () => {
+    it('reads a later lane only where the earlier ones have none', async () => {
       const [urgent, backfill] = [fresh('urgent'), fresh('backfill')];
-      const consumer = await join([urgent, backfill]);
+      const consumer = await join([[urgent, backfill]]);
       await publish(backfill, 'b1', 'b2');
       await publish(urgent, 'u1', 'u2', 'u3');
       assert.deepEqual(bodies(await consumer.read({ ...now, count: 2 })), ['u1', 'u2']);
@@ -128,15 +136,46 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
       assert.deepEqual(bodies(await consumer.read(now)), ['b1', 'b2']);
     });
 
-    it('does not let an idle stream delay a later one', async () => {
-      const [idle, busy] = [fresh('idle'), fresh('busy')];
-      const consumer = await join([idle, busy]);
-      const waiting = consumer.read({ ...now, blockMs: 30_000 });
-      await publish(busy, 'here');
-      assert.deepEqual(bodies(await waiting), ['here']);
-      await publish(busy, 'again');
-      assert.deepEqual(bodies(await consumer.read({ ...now, blockMs: 30_000 })), ['again']);
+    it('shares a read out among streams that take turns, each with its lanes', async () => {
+      const [one, backfill, two] = [fresh('one'), fresh('backfill'), fresh('two')];
+      const consumer = await join([[one, backfill], two]);
+      const many = (letter: string) => Array.from({ length: 20 }, (_, index) => `${letter}${index}`);
+      await publish(one, ...many('a'));
+      await publish(backfill, 'late');
+      await publish(two, ...many('b'));
+      for (let round = 0; round < 5; round += 1) {
+        const read = bodies(await consumer.read({ ...now, count: 4 }));
+        assert.deepEqual(read.filter((body) => body.startsWith('a')), many('a').slice(2 * round, 2 * round + 2));
+        assert.deepEqual(read.filter((body) => body.startsWith('b')), many('b').slice(2 * round, 2 * round + 2));
+      }
+      assert.equal(bodies(await consumer.read({ ...now, count: 19 })).includes('late'), false);
+      const rest = bodies(await consumer.read(now));
+      assert.deepEqual([rest.length, rest.includes('late')], [2, true]);
     });
+
+    it('gives every stream its turn although it is asked for one entry at a time', async () => {
+      const [one, two] = [fresh('one'), fresh('two')];
+      const consumer = await join([one, two]);
+      await publish(one, 'a1', 'a2', 'a3');
+      await publish(two, 'b1', 'b2', 'b3');
+      const read: string[] = [];
+      for (let turn = 0; turn < 4; turn += 1) read.push(...bodies(await consumer.read({ ...now, count: 1 })));
+      assert.deepEqual(read, ['a1', 'b1', 'a2', 'b2']);
+    });
+
+    for (const lanes of [false, true]) {
+      it(`does not let an idle ${lanes ? 'lane' : 'stream'} delay a later one`, async () => {
+        const [idle, busy] = [fresh('idle'), fresh('busy')];
+        const consumer = await join(lanes ? [[idle, busy]] : [idle, busy]);
+        for (const text of ['here', 'again']) {
+          const waiting = consumer.read({ ...now, blockMs: 30_000 });
+          const startedAt = performance.now();
+          await publish(busy, text);
+          assert.deepEqual(bodies(await waiting), [text]);
+          assert.ok(performance.now() - startedAt < 5_000);
+        }
+      });
+    }
 
     it('gives every group every entry, from the beginning of the stream', async () => {
       const stream = fresh('groups');
@@ -435,6 +474,29 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
       const { deliveries } = await (await join(stream)).reclaim(10, idleMs);
       assert.deepEqual(bodies(deliveries), ['1', '2']);
       assert.ok(deliveries.every(({ attempt, suspect, crashes }) => attempt === 1 && !suspect && crashes === 0));
+    });
+
+    it('hands on what was given back when it is asked for that alone', async () => {
+      const stream = fresh('hand-on');
+      await publish(stream, 'now', 'later', 'kept');
+      const leaving = await join(stream);
+      const [one, two] = await leaving.read(now);
+      assert.ok(one && two);
+      const failed = await join(stream);
+      assert.deepEqual(await failed.takeGivenBack(10, idleMs), []);
+      await leaving.settle([
+        { kind: 'give_back', delivery: one },
+        { kind: 'give_back', delivery: two, idleMs: idleMs - 40_000 },
+      ]);
+      const taken = await (await join(stream)).takeGivenBack(10, idleMs);
+      assert.deepEqual(
+        taken.map(({ body, attempt, suspect, crashes }) => [body, attempt, suspect, crashes]),
+        [['now', 1, false, 0]],
+      );
+      const heir = await join(stream);
+      assert.deepEqual(await heir.takeGivenBack(10, idleMs), []);
+      assert.deepEqual((await heir.reclaim(10, idleMs)).deliveries, []);
+      assert.deepEqual(bodies(await heir.takeGivenBack(10, idleMs - 40_000)), ['later']);
     });
 
     it('counts the starts that had no outcome', async () => {
