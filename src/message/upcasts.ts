@@ -83,7 +83,10 @@ function newestOf(ofType: ReadonlyMap<number, Upcast>, latest: number | undefine
 
 function raised({ type, from, to, up }: Upcast, data: JsonObject): JsonObject {
   const made = up(data);
-  if (isObject(made)) return made;
-  const what = made instanceof Promise ? 'a promise' : made === null ? 'null' : typeof made;
+  if (isObject(made) && !isThenable(made)) return made;
+  const what = isThenable(made) ? 'a promise' : made === null ? 'null' : typeof made;
   throw new DecodeError('bad_upcast', `the upcaster of ${type} from ${from} to ${to} returned ${what}, not an object`);
 }
+
+const isThenable = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';

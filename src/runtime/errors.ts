@@ -64,6 +64,23 @@ export class NotOwnedError extends DomaindError {
 /** A body that is not a message, or an envelope that lacks what it must have. No retry can mend it. */
 export class DecodeError extends DomaindError {}
 
+/**
+ * A message that is not what its schema says, refused before it is written. The text says where in its payload, never
+ * with a value of it.
+ */
+export class InvalidMessageError extends DomaindError {
+  constructor(message: string) {
+    super('invalid_message', message);
+  }
+}
+
+/** A message whose `deadline` has passed: nobody waits for it any more, and no retry can mend that. */
+export class DeadlinePassedError extends DomaindError {
+  constructor(message: string) {
+    super('deadline_passed', message);
+  }
+}
+
 /** A message that took the process down with it, `max_crashes` times. */
 export class CrashLoopError extends DomaindError {
   constructor(message: string) {
