@@ -84,8 +84,11 @@ export type Settlement =
   | { readonly kind: 'retry'; readonly delivery: Delivery; readonly failure: AttemptRecord }
   /** To `stream`, with `body`, and acknowledged: atomically, once, and only if still ours. */
   | { readonly kind: 'dead_letter'; readonly delivery: Delivery; readonly stream: string; readonly body: string }
-  /** Back to the group at once, as if never delivered: no attempt is counted. */
-  | { readonly kind: 'give_back'; readonly delivery: Delivery };
+  /**
+   * Back to the group, as if never delivered: no attempt is counted. It looks untouched for `idleMs`, so that it is taken
+   * as soon as it has been so for as long as the taker asks; without it, at once.
+   */
+  | { readonly kind: 'give_back'; readonly delivery: Delivery; readonly idleMs?: Millis };
 
 export interface ReadRequest {
   /** At most so many entries, over all streams. */
@@ -98,14 +101,14 @@ export interface ReadRequest {
 }
 
 /**
- * One consumer of one group on one or more streams, in the order of preference: entries of a later stream are read
- * only where the earlier ones have none. Every method throws UnavailableError when the broker cannot be reached or
+ * One consumer of one group on one or more streams. Every method throws UnavailableError when the broker cannot be reached or
  * does not answer in time, and MisconfiguredError when it answers with what waiting does not mend; an outage is never
  * an empty list. After an UnavailableError of `read`, the next `read` first brings what was delivered into the void.
  */
 export interface Consumer {
   readonly group: string;
   readonly name: string;
+  /** All of them: lanes, and those that stand aside. */
   readonly streams: readonly string[];
   /** New entries. Returns early, and empty, when `signal` aborts. */
   read(request: ReadRequest): Promise<readonly Delivery[]>;
@@ -117,6 +120,11 @@ export interface Consumer {
   retake(held: readonly Delivery[]): Promise<readonly Delivery[]>;
   /** Says that these are still being worked on; returns those that are no longer ours. */
   heartbeat(held: readonly Delivery[]): Promise<readonly Delivery[]>;
+  /**
+   * Takes what others gave back and looks untouched for `minIdleMs`: cheap where there is nothing, so that it can be asked
+   * each second.
+   */
+  takeGivenBack(count: number, minIdleMs: Millis): Promise<readonly Delivery[]>;
   /** Takes over entries that no consumer has touched for `minIdleMs`. `lost`: ids whose entries were trimmed away. */
   reclaim(
     count: number,
@@ -133,7 +141,11 @@ export interface Consumer {
 }
 
 export interface ConsumeOptions {
-  readonly streams: readonly string[];
+  /**
+   * They take turns, and a read is shared out among them. A list in the place of a stream is the lanes of one, in the order
+   * of preference: entries of a later lane are read only where the earlier ones have none.
+   */
+  readonly streams: readonly (string | readonly string[])[];
   /**
    * Streams that seldom have anything: their new entries come with `reclaim`, so that reading costs no more for them.
    * Brokers without dead letters pass them over.

@@ -2,6 +2,7 @@ import type { Clock, Millis } from '../runtime/clock.ts';
 import type { ConsumeOptions, Consumer, Delivery, ReadRequest, Settlement } from './broker.ts';
 import type { InlinePending, InlineStream } from './inline-stream.ts';
 import { forget } from './inline-stream.ts';
+import { lanesIn } from './lanes.ts';
 
 export interface InlineConsumerDeps {
   readonly clock: Clock;
@@ -16,10 +17,13 @@ const nobody = '';
 
 /** One consumer of a group in memory, by the same rules as the one of Redis. */
 export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsumerDeps): Consumer {
-  const { streams, group, consumer: name } = options;
+  const { group, consumer: name } = options;
+  const lanes = lanesIn(options);
+  const streams = lanes.flat();
   const { clock, stream, append, appended } = deps;
   const hand = new Map<string, InlinePending>();
   let mayMiss = true;
+  let turn = 0;
   const groupOn = (streamName: string) => stream(streamName).group(group);
   for (const each of streams) groupOn(each);
 
@@ -61,11 +65,28 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
     };
   }
 
+  /** An equal share for each stream, then what is left for those that have more: as `readInTurn` of Redis does. */
   function takeNew(count: number): readonly Delivery[] {
+    const share = Math.ceil(count / lanes.length);
+    const inTurn = lanes.map((_, index) => lanes[(turn + index) % lanes.length] ?? []);
     const taken: Delivery[] = [];
-    for (const each of streams) {
+    const more: (readonly string[])[] = [];
+    for (const each of inTurn) {
+      const limit = Math.min(share, count - taken.length);
+      const fresh = takeFrom(each, limit);
+      taken.push(...fresh);
+      if (limit > 0 && fresh.length === limit) more.push(each);
+    }
+    for (const each of more) taken.push(...takeFrom(each, count - taken.length));
+    if (taken.length > 0) turn += 1;
+    return taken;
+  }
+
+  function takeFrom(inPreference: readonly string[], limit: number): readonly Delivery[] {
+    const taken: Delivery[] = [];
+    for (const each of inPreference) {
       const place = groupOn(each);
-      const fresh = stream(each).entries.slice(place.next, place.next + count - taken.length);
+      const fresh = stream(each).entries.slice(place.next, place.next + limit - taken.length);
       place.next += fresh.length;
       for (const entry of fresh) {
         const pending: InlinePending = { entry, stream: each, consumer: name, touchedAt: 0, deliveries: 0 };
@@ -117,6 +138,7 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
         if (pending === null) return place.pending.get(delivery.id)?.consumer === nobody;
         release(delivery);
         giveBack(pending);
+        if (settlement.idleMs !== undefined) pending.touchedAt = clock.monotonic() - settlement.idleMs;
         place.crashes.set(delivery.id, delivery.crashes);
         return true;
     }
@@ -161,6 +183,10 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
         if (pending !== null) pending.touchedAt = clock.monotonic();
         return pending === null;
       });
+    },
+    async takeGivenBack(count, minIdleMs) {
+      const before = clock.monotonic() - minIdleMs;
+      return takePending(count, (each) => each.consumer === nobody && each.touchedAt <= before);
     },
     async reclaim(count, minIdleMs) {
       const before = clock.monotonic() - minIdleMs;

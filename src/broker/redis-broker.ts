@@ -3,6 +3,7 @@ import { listOf, numberOf, textOf } from '../connection/reply-of-redis.ts';
 import type { Millis } from '../runtime/clock.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
 import type { Broker, ConsumeOptions, GroupState } from './broker.ts';
+import { lanesIn } from './lanes.ts';
 import { adviceOf } from './redis-advice.ts';
 import { createAsk } from './redis-ask.ts';
 import type { RedisBrokerConfig, RedisBrokerDeps } from './redis-connections.ts';
@@ -36,7 +37,9 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
     connect: () => connect('domaind:publish'),
   });
 
-  async function consume({ streams, aside = [], group, consumer }: ConsumeOptions) {
+  async function consume(options: ConsumeOptions) {
+    const { aside = [], group, consumer } = options;
+    const lanes = lanesIn(options);
     if (maxConnections !== null && readers.size + publishing.connections() + 2 > maxConnections)
       throw tooManyConnections(name, maxConnections);
     const reader = connect(`domaind:${group}`.replace(/[^\x21-\x7e]/g, '_'));
@@ -44,7 +47,8 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
     const membership: Membership = {
       group,
       name: consumer,
-      streams: [...streams, ...aside],
+      streams: [...lanes.flat(), ...aside],
+      lanes,
       aside,
       keys,
       reader,

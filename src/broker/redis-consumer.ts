@@ -41,6 +41,7 @@ export function createRedisConsumer(membership: Membership, onClose: () => void)
     recordStart: settle.recordStart,
     heartbeat: settle.heartbeat,
     retake: reclaim.retake,
+    takeGivenBack: reclaim.takeGivenBack,
     reclaim: reclaim.reclaim,
     trim: (keep) => trim(membership, keep),
     async leave() {

@@ -55,6 +55,10 @@ export function translated(error: unknown, what: string): DomaindError {
   }
 }
 
+/** Whether a port's error says that the keys of one command are on several servers of a cluster. */
+export const isAcrossSlots = (error: unknown): boolean =>
+  error instanceof DomaindError && error.cause instanceof RedisReplyError && /\bCROSSSLOT\b/.test(error.cause.message);
+
 /** Whether a port's error says that the group or its stream is gone: the one reply that is mended here. */
 export const isGroupLost = (error: unknown): boolean =>
   error instanceof UnavailableError && error.cause instanceof RedisReplyError && faultOf(error.cause) === 'no_group';

@@ -3,6 +3,7 @@ import type { RedisArgument, RedisCommand } from '../connection/reply-of-redis.t
 import { attemptsOf } from '../message/stream-name.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
 import type { BrokerNotice } from './broker.ts';
+import type { Lanes } from './lanes.ts';
 import type { Ask } from './redis-ask.ts';
 import type { Hand } from './redis-hand.ts';
 import type { RedisKeys } from './redis-keys.ts';
@@ -15,6 +16,8 @@ export interface Membership {
   readonly name: string;
   /** All of the consumer's. */
   readonly streams: readonly string[];
+  /** Those that `read` brings new entries of, which take turns, each as its lanes in the order of preference. */
+  readonly lanes: Lanes;
   /** Those of them whose new entries come with `reclaim`, not with `read`. */
   readonly aside: readonly string[];
   readonly keys: RedisKeys;

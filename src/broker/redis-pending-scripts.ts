@@ -70,15 +70,16 @@ return 1
 
 /**
  * Gives entries back: to a consumer that nobody is, idle for long, delivered never. So any reclaim takes them at once, and
- * the giver may be removed. KEYS[2] bookkeeping. ARGV[3] that consumer, ARGV[4] the idle time, ARGV[5…] an id, the crashes
- * it is to have or empty to let them be, and so on. Returns the ids that are not ours.
+ * the giver may be removed. KEYS[2] bookkeeping. ARGV[3] that consumer, ARGV[4…] an id, its idle time, the crashes it is to
+ * have or empty to let them be, and so on. Returns the ids that are not ours.
  */
 export const giveBack = `${owner}
 local others = {}
-for index = 5, #ARGV, 2 do
-  local id, crashes, owned_by = ARGV[index], ARGV[index + 1], owner(ARGV[index])
+for index = 4, #ARGV, 3 do
+  local id, idle, crashes = ARGV[index], ARGV[index + 1], ARGV[index + 2]
+  local owned_by = owner(id)
   if owned_by == ARGV[2] then
-    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, id, 'IDLE', ARGV[4], 'RETRYCOUNT', 0, 'JUSTID')
+    redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[3], 0, id, 'IDLE', idle, 'RETRYCOUNT', 0, 'JUSTID')
     if crashes == '0' then redis.call('HDEL', KEYS[2], 'crash:' .. id)
     elseif crashes ~= '' then redis.call('HSET', KEYS[2], 'crash:' .. id, crashes) end
   elseif owned_by ~= ARGV[3] then
@@ -126,11 +127,11 @@ return { taken, lost }
 `;
 
 /**
- * Takes over what was given back. KEYS[2] bookkeeping. ARGV[3] the consumer that nobody is, ARGV[4] how many at most.
- * Returns taken, lost.
+ * Takes over what was given back. KEYS[2] bookkeeping. ARGV[3] the consumer that nobody is, ARGV[4] how many at most, ARGV[5]
+ * for how long it must look untouched. Returns taken, lost.
  */
 export const takeGivenBack = `${take}
-for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[4], ARGV[3])) do
+for _, pending in ipairs(redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', ARGV[5], '-', '+', ARGV[4], ARGV[3])) do
   take(pending[1], pending[4])
 end
 return { taken, lost }

@@ -3,6 +3,7 @@ import type { RedisCommand, RedisReply } from '../connection/reply-of-redis.ts';
 import { listOf, numberOf } from '../connection/reply-of-redis.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
 import type { AttemptRecord, ConsumeOptions, Consumer, Delivery, Settlement } from './broker.ts';
+import { lanesIn } from './lanes.ts';
 import type { Ask } from './redis-ask.ts';
 import { shift } from './redis-scripts.ts';
 
@@ -22,14 +23,33 @@ const pollEveryMs: Millis = 50;
  * ended is lost. A retry is kept in memory until it is taken again; a dead letter is pushed to its list by itself.
  */
 export function createRedisPubsubConsumer(options: ConsumeOptions, deps: RedisPubsubConsumerDeps): Consumer {
-  const { streams, group, consumer: name } = options;
+  const { group, consumer: name } = options;
+  const lanes = lanesIn(options);
   const { ask, clock, keyOf, positionOf, push } = deps;
   const retried = new Map<string, Delivery>();
+  let turn = 0;
 
+  /** An equal share for each list, then what is left for those that have more. */
   async function available(count: number): Promise<readonly Delivery[]> {
+    const share = Math.ceil(count / lanes.length);
     const found: Delivery[] = [];
-    for (const stream of streams) {
-      const left = count - found.length;
+    const more: (readonly string[])[] = [];
+    for (let index = 0; index < lanes.length && found.length < count; index += 1) {
+      const each = lanes[(turn + index) % lanes.length] ?? [];
+      const limit = Math.min(share, count - found.length);
+      const fresh = await shifted(each, limit);
+      found.push(...fresh);
+      if (fresh.length === limit) more.push(each);
+    }
+    for (const each of more) found.push(...(await shifted(each, count - found.length)));
+    if (found.length > 0) turn += 1;
+    return found;
+  }
+
+  async function shifted(inPreference: readonly string[], limit: number): Promise<readonly Delivery[]> {
+    const found: Delivery[] = [];
+    for (const stream of inPreference) {
+      const left = limit - found.length;
       if (left <= 0) break;
       const command: RedisCommand = ['EVAL', shift, 2, keyOf(stream), positionOf(stream, group), left];
       const [position, items] = listOf(await ask.one(command, { bytes: true }));
@@ -49,7 +69,7 @@ export function createRedisPubsubConsumer(options: ConsumeOptions, deps: RedisPu
   return {
     group,
     name,
-    streams,
+    streams: lanes.flat(),
     async read({ count, blockMs, signal }) {
       const until = clock.monotonic() + blockMs;
       for (;;) {
@@ -67,6 +87,7 @@ export function createRedisPubsubConsumer(options: ConsumeOptions, deps: RedisPu
     recordStart: async () => undefined,
     retake: async (held) => held.map((delivery) => retried.get(keyFor(delivery)) ?? delivery),
     heartbeat: async () => [],
+    takeGivenBack: async () => [],
     reclaim: async () => ({ deliveries: [], lost: [] }),
     // Who else reads a list, and how far, is not known to anybody.
     trim: async () => 0,

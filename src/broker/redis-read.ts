@@ -2,13 +2,14 @@ import type { RedisCommand } from '../connection/reply-of-redis.ts';
 import { listOf, textOf } from '../connection/reply-of-redis.ts';
 import type { Millis } from '../runtime/clock.ts';
 import type { AttemptRecord, Delivery, ReadRequest } from './broker.ts';
+import type { Lanes } from './lanes.ts';
 import type { Answer } from './redis-ask.ts';
 import { entryOf } from './redis-entry.ts';
-import { isGroupLost } from './redis-errors.ts';
+import { isAcrossSlots, isGroupLost } from './redis-errors.ts';
 import type { Membership } from './redis-membership.ts';
 import { recreateGroups } from './redis-membership.ts';
 import type { RedisReclaim } from './redis-reclaim.ts';
-import { readInOrder } from './redis-scripts.ts';
+import { readInTurn } from './redis-scripts.ts';
 import type { RedisSettle } from './redis-settle.ts';
 import { untilAborted } from './redis-unblock.ts';
 
@@ -21,9 +22,12 @@ const lingerMs: Millis = 1_000;
 
 /** The reading of new entries: the acknowledgements of the last batch and the request for the next in one round trip. */
 export function createRedisRead(membership: Membership, settle: RedisSettle, reclaim: RedisReclaim) {
-  const { group, name, aside, keys, asReader, clock, commandTimeoutMs, hand } = membership;
-  const streams = membership.streams.filter((stream) => !aside.includes(stream));
-  const oneCommand = keys.together(streams).length === 1;
+  const { group, name, lanes, keys, asReader, clock, commandTimeoutMs, hand } = membership;
+  const streams = lanes.flat();
+  const nameOf = new Map(streams.map((stream) => [keys.keyOf(stream), stream]));
+  /** Streams that one command may read; a server of a cluster may have shown that these are not all of them. */
+  let slots: readonly Lanes[] = [lanes];
+  let turn = 0;
   /** Until when entries may be delivered to us that we do not see. At first: what a namesake before us left behind. */
   let doubtUntil: Millis | null = clock.monotonic();
 
@@ -33,12 +37,13 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
     return ['XREADGROUP', 'GROUP', group, name, ...options, 'STREAMS', ...places];
   };
 
-  /** Entries in the order of preference, as new deliveries. Written out: to spread the entry takes ten times as long. */
+  /** Entries as new deliveries. Written out: to spread the entry takes ten times as long. */
   function deliveriesIn(answer: Answer): readonly Delivery[] {
-    const replies = new Map(listOf(answer).map((each) => [textOf(listOf(each)[0]), listOf(listOf(each)[1])]));
     const deliveries: Delivery[] = [];
-    for (const stream of streams) {
-      for (const reply of replies.get(keys.keyOf(stream)) ?? []) {
+    for (const each of listOf(answer)) {
+      const [key, entries] = listOf(each);
+      const stream = nameOf.get(textOf(key) ?? '') ?? '';
+      for (const reply of listOf(entries)) {
         const entry = entryOf(reply);
         if (entry === null || !hand.take(stream, entry.id)) continue;
         const { id, body, bare, raw } = entry;
@@ -84,7 +89,7 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
     }
   }
 
-  /** What is there now, an earlier stream before a later one. */
+  /** What is there now, shared out among the streams. */
   async function available(
     count: number,
     acks: readonly Delivery[],
@@ -93,13 +98,15 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
     const found: Delivery[] = [];
     let complete = false;
     try {
-      for (const [index, together] of keys.together(streams).entries()) {
-        const names = together.map(keys.keyOf);
-        const left = count - found.length;
-        if (left <= 0) break;
-        const command: RedisCommand = ['EVAL', readInOrder, names.length, ...names, group, name, left];
-        found.push(...(await request(command, index === 0 ? acks : nothing, 0, signal)));
+      let toAck = acks;
+      for (let slot = 0; slot < slots.length && found.length < count; slot += 1) {
+        const together = slots[(turn + slot) % slots.length] ?? [];
+        const names = together.flat().map(keys.keyOf);
+        const asked = [group, name, count - found.length, together.map(({ length }) => length).join(), turn];
+        found.push(...(await request(['EVAL', readInTurn, names.length, ...names, ...asked], toAck, 0, signal)));
+        toAck = nothing;
       }
+      if (found.length > 0) turn += 1;
       complete = true;
     } finally {
       if (!complete) leaveToRecovery(found);
@@ -111,7 +118,7 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
     if (streams.length === 1) return request(readCommand(count, blockMs), acks, blockMs, signal);
     const found = await available(count, acks, signal);
     if (found.length > 0 || blockMs <= 0 || signal.aborted) return found;
-    if (!oneCommand) return polled(count, blockMs, signal);
+    if (slots.length > 1) return polled(count, blockMs, signal);
     // COUNT is for each stream: two that are filled while we ask can give more than was asked for.
     const share = Math.max(1, Math.floor(count / streams.length));
     const deliveries = await request(readCommand(share, blockMs), nothing, blockMs, signal);
@@ -166,9 +173,18 @@ export function createRedisRead(membership: Membership, settle: RedisSettle, rec
       await giveBack(deliveries);
       return nothing;
     } catch (error) {
-      if (!isGroupLost(error)) throw error;
-      await recreateGroups(membership);
+      if (isAcrossSlots(error) && slots.length === 1) slots = inSlots(lanes, keys);
+      else if (isGroupLost(error)) await recreateGroups(membership);
+      else throw error;
       return nothing;
     }
   };
 }
+
+/** The streams by what one command may read on a cluster. */
+const inSlots = (lanes: Lanes, keys: Membership['keys']): readonly Lanes[] =>
+  keys
+    .together(lanes.flat())
+    .map((names) =>
+      lanes.map((each) => each.filter((name) => names.includes(name))).filter(({ length }) => length > 0),
+    );

@@ -25,6 +25,7 @@ const slackMs: Millis = 100;
 /** Where one consumer gets entries that were delivered before: its own, and those that others left behind. */
 export function createRedisReclaim(membership: Membership) {
   const { ask, keys, group, name, streams, aside, hand, clock, lost } = membership;
+  const read = streams.filter((stream) => !aside.includes(stream));
   const cursors = new Map<string, string>();
   const reads = new Set<{ readonly since: Millis }>();
   /** From how many deliveries on a missing entry is suspect. At first it may be what killed a consumer of our name. */
@@ -118,10 +119,15 @@ export function createRedisReclaim(membership: Membership) {
     return recovered;
   }
 
+  const orphan = (before: number) => before >= 1;
+
+  async function givenBackOn(stream: string, count: number, minIdleMs: Millis): Promise<readonly Delivery[]> {
+    const script = scriptOn(membership, takeGivenBack, stream, [givenBack, count, minIdleMs]);
+    return (await take(stream, script, orphan)).deliveries;
+  }
+
   async function sweep(stream: string, count: number, minIdleMs: Millis): Promise<readonly Delivery[]> {
-    const orphan = (before: number) => before >= 1;
-    const back = scriptOn(membership, takeGivenBack, stream, [givenBack, count]);
-    const found = [...(await take(stream, back, orphan)).deliveries];
+    const found = [...(await givenBackOn(stream, count, minIdleMs))];
     for (let call = 0; call < callsASweep && found.length < count; call += 1) {
       const cursor = cursors.get(stream) ?? '0-0';
       const limit = Math.min(count - found.length, entriesACall);
@@ -187,6 +193,21 @@ export function createRedisReclaim(membership: Membership) {
         for (const { id } of deliveries) if (!ours.has(id)) hand.release(stream, id);
       }
       return fresh;
+    },
+
+    async takeGivenBack(count: number, minIdleMs: Millis): Promise<readonly Delivery[]> {
+      const found: Delivery[] = [];
+      const asked = read.map(
+        (stream): RedisCommand => ['XPENDING', keys.keyOf(stream), group, 'IDLE', minIdleMs, '-', '+', 1, givenBack],
+      );
+      for (const [index, answer] of (await ask.all(asked)).entries()) {
+        const stream = read[index];
+        // A group that is gone has nothing; the next read makes it again.
+        if (stream === undefined || answer instanceof Error || listOf(answer).length === 0) continue;
+        const left = count - found.length;
+        if (left > 0) found.push(...(await givenBackOn(stream, left, minIdleMs)));
+      }
+      return handOut(found);
     },
 
     async reclaim(count: number, minIdleMs: Millis) {

@@ -96,18 +96,37 @@ return 1
 `;
 
 /**
- * New entries of several streams in the order of preference: a later one is read only when the earlier ones are empty.
- * KEYS streams. ARGV[3] how many at most. Returns [stream, entries] pairs as XREADGROUP does.
+ * New entries of several streams, each of one or more lanes. Every stream gets an equal share first, so that none waits for
+ * another; those that had more share what is left. Within a stream, a later lane is read only when the earlier ones are
+ * empty. KEYS the lanes of the first stream, of the second, and so on. ARGV[3] how many entries at most, ARGV[4] the numbers
+ * of lanes, ARGV[5] whose turn is first, from 0. Returns [stream, entries] pairs as XREADGROUP does; one stream may have two.
  */
-export const readInOrder = `
-local read, left = {}, tonumber(ARGV[3])
-for _, stream in ipairs(KEYS) do
-  local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', left, 'STREAMS', stream, '>')
-  if reply then
-    read[#read + 1] = reply[1]
-    left = left - #reply[1][2]
-    if left <= 0 then break end
+export const readInTurn = `
+local read, left, first, sizes, key = {}, tonumber(ARGV[3]), {}, {}, 1
+for size in string.gmatch(ARGV[4], '%d+') do
+  first[#first + 1], sizes[#sizes + 1] = key, tonumber(size)
+  key = key + tonumber(size)
+end
+local function take(stream, limit)
+  local taken = 0
+  for index = first[stream], first[stream] + sizes[stream] - 1 do
+    if taken >= limit then break end
+    local reply = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', limit - taken, 'STREAMS', KEYS[index], '>')
+    if reply then
+      read[#read + 1] = reply[1]
+      taken = taken + #reply[1][2]
+    end
   end
+  left = left - taken
+  return taken
+end
+local share, more = math.ceil(left / #sizes), {}
+for turn = 0, #sizes - 1 do
+  local stream, limit = (tonumber(ARGV[5]) + turn) % #sizes + 1, math.min(share, left)
+  if limit > 0 and take(stream, limit) == limit then more[#more + 1] = stream end
+end
+for _, stream in ipairs(more) do
+  if left > 0 then take(stream, left) end
 end
 return read
 `;

@@ -20,6 +20,7 @@ interface Step {
 }
 
 type Retry = Extract<Settlement, { readonly kind: 'retry' }>;
+type GiveBack = Extract<Settlement, { readonly kind: 'give_back' }>;
 type DeadLetter = Extract<Settlement, { readonly kind: 'dead_letter' }>;
 
 /** What one consumer writes down: settlements, starts and heartbeats, each call in one round trip. */
@@ -87,11 +88,16 @@ export function createRedisSettle(membership: Membership) {
     };
   }
 
-  function returns(deliveries: readonly Delivery[]): readonly Step[] {
-    return [...byStream(deliveries, ({ stream }) => stream)].map(([stream, returned]) => {
-      const args = returned.flatMap(({ id, crashes }) => [id, crashes]);
+  function returns(settlements: readonly GiveBack[]): readonly Step[] {
+    return [...byStream(settlements, ({ delivery }) => delivery.stream)].map(([stream, each]) => {
+      const args = each.flatMap(({ delivery: { id, crashes }, idleMs = idleOfGivenBack }) => [
+        id,
+        Math.round(idleMs),
+        crashes,
+      ]);
+      const returned = each.map(({ delivery }) => delivery);
       return {
-        command: scriptOn(membership, giveBack, stream, [givenBack, idleOfGivenBack, ...args]),
+        command: scriptOn(membership, giveBack, stream, [givenBack, ...args]),
         read: (answer) => {
           const others = disowned(answer, returned);
           release(returned);
@@ -131,7 +137,7 @@ export function createRedisSettle(membership: Membership) {
         ...acknowledgements(of('ack').map(({ delivery }) => delivery)),
         ...retries(of('retry')),
         ...of('dead_letter').map(deadLetters),
-        ...returns(of('give_back').map(({ delivery }) => delivery)),
+        ...returns(of('give_back')),
       ]);
     },
 
@@ -156,8 +162,8 @@ export function createRedisSettle(membership: Membership) {
     /** The same as giving back deliveries, for entries that never became any; their bookkeeping is let be. */
     async returnUnseen(stream: string, ids: readonly string[]): Promise<void> {
       if (ids.length === 0) return;
-      const args = ids.flatMap((id) => [id, '']);
-      await ask.one(scriptOn(membership, giveBack, stream, [givenBack, idleOfGivenBack, ...args]));
+      const args = ids.flatMap((id) => [id, idleOfGivenBack, '']);
+      await ask.one(scriptOn(membership, giveBack, stream, [givenBack, ...args]));
     },
   };
 }

@@ -2,7 +2,7 @@ import type { Json } from '../message/message.ts';
 import type { BackoffPolicy } from '../runtime/backoff.ts';
 import type { Millis } from '../runtime/clock.ts';
 import type { PartitioningConfig } from './partitioning-config.ts';
-import type { QuickRetryConfig, RetryRule } from './retry-config.ts';
+import type { BreakerConfig, QuickRetryConfig, RetryRule } from './retry-config.ts';
 import type { CacheConfig, IdempotencyConfig, InboxConfig, SchemasConfig } from './store-config.ts';
 import type { SubscriptionLayers } from './subscription-layers.ts';
 
@@ -145,6 +145,10 @@ export interface ServerConfig {
   readonly workers: number;
   readonly drainTimeoutMs: Millis;
   readonly startupTimeoutMs: Millis;
+  /** Handlers that were cut short and still run, beyond which the process is to be started anew. */
+  readonly maxLingeringHandlers: number;
+  /** How long the event loop may stand still before it is said where; and before the process ends, null: it does not. */
+  readonly stall: { readonly reportAfterMs: Millis; readonly exitAfterMs: Millis | null };
   readonly health: HttpConfig;
   readonly ingress: IngressConfig;
   readonly dlq: {
@@ -195,9 +199,6 @@ export interface TelemetryConfig {
 
 export type SubscriptionType = 'stream' | 'event_store';
 
-/** Settings of a subscription in the units of domain.toml, only those that somebody states. */
-export type SubscriptionFields = SubscriptionLayers['server'];
-
 /** How one handler is fed. */
 export interface SubscriptionConfig {
   readonly type: SubscriptionType;
@@ -241,12 +242,6 @@ export interface RetryConfig {
   readonly backoff: BackoffPolicy;
   /** What becomes of a message that is given up. */
   readonly onExhausted: 'dead_letter' | 'discard' | 'halt';
-  /** `[server.retry.<name>]`, by class or code of the error: what they state goes before the rest of this. */
+  /** `[server.retry.<name>]`, by class or code of the error: goes before the rest of this. */
   readonly rules: ReadonlyMap<string, RetryRule>;
-}
-
-export interface BreakerConfig {
-  /** Failures in a row that open it. */
-  readonly threshold: number;
-  readonly resetAfterMs: Millis;
 }

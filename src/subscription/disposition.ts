@@ -1,5 +1,4 @@
 import type { RetryConfig } from '../config/config.ts';
-import type { RetryRule } from '../config/retry-config.ts';
 import type { Outcome } from '../handler/invoke.ts';
 import type { BackoffPolicy } from '../runtime/backoff.ts';
 import { backoff } from '../runtime/backoff.ts';
@@ -49,6 +48,8 @@ export function decide(
     }
   }
 }
+
+type RetryRule = NonNullable<ReturnType<RetryConfig['rules']['get']>>;
 
 /** The rule for an error's code, or for the nearest of its classes. By name: a module may have its own copy of a class. */
 function ruleFor(error: Error, rules: RetryConfig['rules']): RetryRule | null {

@@ -6,20 +6,19 @@ import { after, at, closed } from './circuit-breaker.ts';
 import { composeDeadLetter, toAttemptRecord } from './dead-letter.ts';
 import type { Disposition } from './disposition.ts';
 import { decide } from './disposition.ts';
+import type { Gate } from './gate.ts';
+import { gateOf } from './gate.ts';
+import { createHalt } from './halt.ts';
 import type { Held } from './in-hand.ts';
 import { createInOrder } from './in-order.ts';
 import type { Opened } from './opened.ts';
 import type { Station } from './subscription.ts';
 
-/** Whether deliveries may be asked for: all, one to probe a failing handler, or none for a while. */
-export type Gate =
-  | { readonly kind: 'open' }
-  | { readonly kind: 'probe' }
-  | { readonly kind: 'shut'; readonly untilMs: Millis };
-
 /** From a delivery in hand to its settlement: handle, decide, settle, tell. */
 export interface Handling {
   gate(): Gate;
+  /** Whether a delivery may go to its handler although the gate is `halted`. */
+  admits(held: Held): boolean;
   /** Hands a delivery to its handler, behind those of the same aggregate. */
   take(held: Held): void;
   /** The same for one that runs by itself: resolves when its handler has ended. */
@@ -50,6 +49,10 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
   const { retry } = config;
   const tasks = createInOrder<Task>(config.concurrency, handle);
   const whenIdle: (() => void)[] = [];
+  const halt = createHalt(() => {
+    room.notify();
+    due.notify();
+  });
   let breaker: Breaker = closed;
   let unavailable = 0;
   let running = 0;
@@ -91,8 +94,14 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
     if (running === 0) for (const resolve of whenIdle.splice(0)) resolve();
   }
 
+  function park(held: Held): void {
+    halt.park(held.delivery);
+    wait(held, clock.monotonic());
+  }
+
   function succeed(held: Held, opened: Opened, outcome: 'ok' | 'duplicate' | 'skipped', duration_ms: Millis): void {
     inHand.release(held);
+    halt.lift(held.delivery);
     settler.add({ kind: 'ack', delivery: held.delivery });
     const lag_ms = opened.raisedAt === null ? null : Math.max(0, clock.now() - opened.raisedAt);
     emit({ event: 'delivery.handled', ...facts(held, opened), outcome, duration_ms, lag_ms });
@@ -120,28 +129,27 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
       }
       case 'dead_letter': {
         const { error } = disposition;
-        const body = composeDeadLetter(delivery, {
-          group: consumer.group,
-          consumer: consumer.name,
-          handler: name,
-          messageId: opened?.messageId ?? null,
-          failedAt: isoTime(),
-          error,
-        });
+        const { group, name: by } = consumer;
+        const about = { group, consumer: by, handler: name, messageId: opened?.messageId ?? null };
+        const body = composeDeadLetter(delivery, { ...about, failedAt: isoTime(), error });
         const stream = deadLettersOf(delivery.stream);
         settleBy(held, { kind: 'dead_letter', delivery, stream, body }, () => {
           inHand.release(held);
+          halt.lift(held.delivery);
           emit({ event: 'delivery.dead_lettered', ...facts(held, opened), duration_ms, err: error });
         });
         return;
       }
       case 'discard':
         inHand.release(held);
+        halt.lift(held.delivery);
         settler.add({ kind: 'ack', delivery });
         emit({ event: 'delivery.discarded', ...facts(held, opened), duration_ms, err: disposition.error });
         return;
       case 'halt':
+        halt.at(delivery);
         wait(held, clock.monotonic() + retry.backoff.maxMs);
+        for (const task of tasks.drop()) park(task.held);
         emit({ event: 'delivery.halted', ...facts(held, opened), duration_ms, err: disposition.error });
     }
   }
@@ -161,8 +169,11 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
     due.notify();
   }
 
+  /** What waits for its next attempt is given back so that nobody takes it before then, or before the search for the dead would. */
   function giveBack(held: Held, opened: Opened | null = null): void {
-    settleBy(held, { kind: 'give_back', delivery: held.delivery }, () => {
+    const waitMs = held.state === 'waiting' ? held.dueAt - clock.monotonic() : 0;
+    const idle = waitMs > 0 ? { idleMs: Math.max(0, config.minIdleMs - waitMs) } : {};
+    settleBy(held, { kind: 'give_back', delivery: held.delivery, ...idle }, () => {
       inHand.release(held);
       emit({ event: 'delivery.given_back', ...facts(held, opened) });
     });
@@ -170,6 +181,7 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
 
   function letGo(held: Held): void {
     inHand.release(held);
+    halt.lift(held.delivery);
     emit({ event: 'delivery.disowned', ...facts(held, null) });
   }
 
@@ -198,11 +210,14 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
   return {
     gate() {
       move(at(breaker, clock.monotonic()));
-      if (breaker.state === 'closed') return { kind: 'open' };
-      if (breaker.state === 'open') return { kind: 'shut', untilMs: Math.max(1, breaker.until - clock.monotonic()) };
-      return inHand.active === 0 ? { kind: 'probe' } : { kind: 'shut', untilMs: config.breaker.resetAfterMs };
+      return gateOf(breaker, halt.stands, inHand.active, clock.monotonic(), config);
     },
+    admits: ({ delivery }) => halt.admits(delivery),
     take(held) {
+      // What a read brought that was under way when the others had to stop.
+      if (breaker.state === 'open') return wait(held, breaker.until);
+      if (!halt.admits(held.delivery)) return park(held);
+      halt.admitted(held.delivery);
       const task = taskOf(held);
       tasks.add(task.opened.key, task);
     },

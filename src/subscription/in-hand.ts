@@ -44,7 +44,8 @@ export interface InHand {
   readonly bytes: number;
 }
 
-const keyOf = ({ stream, id }: Delivery): string => `${stream} ${id}`;
+/** What tells one delivery of a consumer from another. */
+export const keyOf = ({ stream, id }: Delivery): string => `${stream} ${id}`;
 
 export function createInHand(): InHand {
   const all = new Map<string, Held>();

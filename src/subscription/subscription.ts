@@ -136,7 +136,7 @@ async function read({ config, deps, consumer, inHand, settler, handling, room, s
   const { batchSize, blockMs, tickMs, concurrency } = config;
   const { name, clock, emit } = deps;
   const gate = handling.gate();
-  if (gate.kind === 'shut') {
+  if (gate.kind === 'shut' || gate.kind === 'halted') {
     await room.rest(gate.untilMs, shutdown.soft);
     return 0;
   }

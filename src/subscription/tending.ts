@@ -1,3 +1,4 @@
+import type { Delivery } from '../broker/broker.ts';
 import type { Millis } from '../runtime/clock.ts';
 import { CrashLoopError } from '../runtime/errors.ts';
 import { loop } from '../runtime/loop.ts';
@@ -15,6 +16,7 @@ export interface Tending {
 
 /** A wish (`retention_maxlen`): nothing that a group has yet to acknowledge is removed. */
 const trimEveryMs: Millis = 30_000;
+const lookEveryMs: Millis = 1_000;
 
 export function createTending({ config, deps, consumer, inHand, handling, due, shutdown }: Station): Tending {
   const { minIdleMs, heartbeatEveryMs, reclaimEveryMs, batchSize, retry, handlerTimeoutMs } = config;
@@ -36,7 +38,14 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
       await due.rest(gate.untilMs, stop);
       return 0;
     }
-    const held = inHand.due(clock.monotonic(), gate.kind === 'probe' ? 1 : batchSize);
+    const held =
+      gate.kind === 'halted'
+        ? inHand.due(clock.monotonic(), inHand.size).filter(handling.admits)
+        : inHand.due(clock.monotonic(), gate.kind === 'probe' ? 1 : batchSize);
+    if (held.length === 0) {
+      await due.rest(lookEveryMs, stop);
+      return 0;
+    }
     const fresh = await consumer.retake(held.map(({ delivery }) => delivery));
     const now = clock.monotonic();
     for (const each of held) {
@@ -64,6 +73,14 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
     return Math.min(heartbeatEveryMs, reclaimEveryMs);
   }
 
+  /** What a stopping consumer gave back is looked for more often than what the dead left: a restart costs its messages no more. */
+  async function takeBack(): Promise<number> {
+    const count = roomFor();
+    if (count > 0) take(await consumer.takeGivenBack(count, minIdleMs));
+    // Together with the other subscriptions of this process: their questions then go in few packets.
+    return lookEveryMs - (clock.monotonic() % lookEveryMs);
+  }
+
   async function heartbeat(): Promise<void> {
     const now = clock.monotonic();
     const held = inHand.unseenSince(now - heartbeatEveryMs / 2);
@@ -76,12 +93,18 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
   }
 
   async function reclaim(): Promise<void> {
-    const room = 2 * batchSize - inHand.active;
-    if (room <= 0 || handling.gate().kind !== 'open') return;
-    const { deliveries, lost } = await consumer.reclaim(Math.min(batchSize, room), minIdleMs);
+    const count = roomFor();
+    if (count <= 0) return;
+    const { deliveries, lost } = await consumer.reclaim(count, minIdleMs);
     if (lost.length > 0) emit({ event: 'entries.lost', subscription: name, stream: deps.stream, entry_ids: lost });
+    if (take(deliveries) > 0) reclaimAt = 0;
+  }
+
+  const roomFor = () => (handling.gate().kind === 'open' ? Math.min(batchSize, 2 * batchSize - inHand.active) : 0);
+
+  function take(deliveries: readonly Delivery[]): number {
     const fresh = deliveries.filter((delivery) => !inHand.has(delivery));
-    if (fresh.length === 0) return;
+    if (fresh.length === 0) return 0;
     emit({ event: 'deliveries.reclaimed', subscription: name, count: fresh.length });
     const now = clock.monotonic();
     for (const delivery of fresh) {
@@ -90,7 +113,7 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
       else handling.take(held);
     }
     suspected.notify();
-    reclaimAt = 0;
+    return fresh.length;
   }
 
   /** One at a time, each counted before it runs: what kills the process is then the only one that was counted. */
@@ -121,6 +144,7 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
     async run(finished) {
       await Promise.all([
         loop(tend, finished, loopOptions(`${name}:tend`)),
+        loop(takeBack, shutdown.soft, loopOptions(`${name}:hand-over`)),
         loop(examine, shutdown.soft, loopOptions(`${name}:examine`, handlerTimeoutMs + 60_000)),
       ]);
     },

@@ -7,6 +7,9 @@ import { ConfigError } from '../runtime/errors.ts';
 /** One subscription as the start banner shows it. */
 export interface PlanRow {
   readonly handler: LoadedHandler;
+  /** Each stream of the handler as its lanes, in the order of preference. */
+  readonly lanes: readonly (readonly string[])[];
+  /** All of them. */
   readonly streams: readonly string[];
   readonly settings: SubscriptionConfig;
 }
@@ -17,11 +20,16 @@ export function planFor(config: Config, handlers: readonly LoadedHandler[]): rea
   const faults: ConfigError['faults'][number][] = [];
   const rows: PlanRow[] = [];
   for (const handler of handlers) {
-    const streams = handler.streams.flatMap((stream) =>
+    const lanesOf = handler.streams.map((stream) =>
       lanes !== null && handler.kind !== 'subscriber' ? [stream, laneOf(stream, lanes.suffix)] : [stream],
     );
     try {
-      rows.push({ handler, streams, settings: resolveSubscription(layers, handler, retryRules) });
+      rows.push({
+        handler,
+        lanes: lanesOf,
+        streams: lanesOf.flat(),
+        settings: resolveSubscription(layers, handler, retryRules),
+      });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       faults.push(...error.faults);

@@ -11,22 +11,27 @@ import type { PlanRow } from './plan.ts';
 
 /** The service that consumes the streams of one handler. */
 export function subscriptionFor(
-  { handler, streams, settings }: PlanRow,
+  { handler, lanes, streams, settings }: PlanRow,
   config: Config,
   providers: Providers,
   deps: WorkerDeps,
   { hard }: Shutdown,
 ): Service {
-  const { id, clock, random, emit, handlerLog, loopOptions } = deps;
+  const { id, clock, random, emit, handlerLog, loopOptions, lingering, running } = deps;
   const { name, group } = handler;
   const broker = providers.broker(handler.broker);
-  const deadlines = createDeadlines(settings.handlerTimeoutMs, { clock, hard });
+  const deadlines = createDeadlines(settings.handlerTimeoutMs, {
+    clock,
+    hard,
+    ...(lingering === undefined ? {} : { onLinger: lingering.add }),
+  });
   const open = createOpen(handler, {
     domain: config.domain.normalized,
     config: config.custom,
     unitsOfWork: providers.database(handler.database).unitsOfWork,
     log: ({ handler: subscription, ...facts }) => handlerLog({ subscription, ...facts }),
     deadlines,
+    ...(running === undefined ? {} : { running }),
     quickRetries: config.server,
     clock,
     random,
@@ -35,7 +40,8 @@ export function subscriptionFor(
   const subscription = createSubscription(settings, {
     name,
     stream: handler.streams.join(', '),
-    join: () => broker.consume({ streams, aside: replaysOf(streams, group, broker), group, consumer: `${name}-${id}` }),
+    join: () =>
+      broker.consume({ streams: lanes, aside: replaysOf(streams, group, broker), group, consumer: `${name}-${id}` }),
     open,
     clock,
     random,

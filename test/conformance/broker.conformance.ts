@@ -145,8 +145,14 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
       await publish(two, ...many('b'));
       for (let round = 0; round < 5; round += 1) {
         const read = bodies(await consumer.read({ ...now, count: 4 }));
-        assert.deepEqual(read.filter((body) => body.startsWith('a')), many('a').slice(2 * round, 2 * round + 2));
-        assert.deepEqual(read.filter((body) => body.startsWith('b')), many('b').slice(2 * round, 2 * round + 2));
+        assert.deepEqual(
+          read.filter((body) => body.startsWith('a')),
+          many('a').slice(2 * round, 2 * round + 2),
+        );
+        assert.deepEqual(
+          read.filter((body) => body.startsWith('b')),
+          many('b').slice(2 * round, 2 * round + 2),
+        );
       }
       assert.equal(bodies(await consumer.read({ ...now, count: 19 })).includes('late'), false);
       const rest = bodies(await consumer.read(now));

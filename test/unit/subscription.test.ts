@@ -130,6 +130,7 @@ function mortal(consumer: Consumer, isDead: () => boolean): Consumer {
     read: (request) => silence(() => consumer.read(request)),
     settle: (settlements) => silence(() => consumer.settle(settlements)),
     heartbeat: (held) => silence(() => consumer.heartbeat(held)),
+    takeGivenBack: (count, minIdleMs) => silence(() => consumer.takeGivenBack(count, minIdleMs)),
     reclaim: (count, minIdleMs) => silence(() => consumer.reclaim(count, minIdleMs)),
   };
 }
@@ -314,6 +315,52 @@ describe('a subscription', () => {
       ['c1', 1],
     ]);
     await next.stop();
+  });
+
+  it('hands over within a second, but what waits for its retry no sooner than that is due', async () => {
+    const backoff = { baseMs: 5_000, factor: 1, maxMs: 5_000, jitter: 0 };
+    const changes = {
+      ...{ concurrency: 1, reclaimEveryMs: 60_000, minIdleMs: 180_000, heartbeatEveryMs: 60_000 },
+      retry: { ...settings.retry, backoff },
+    };
+    const worker = given(({ body }) => (body === 'a1' ? failed : never()), changes);
+    await worker.publish('a1', 'b1', 'c1');
+    await worker.clock.advance(10);
+    const next = givenOn(worker.clock, () => done, changes, { broker: worker.broker, name: 'next' });
+    await worker.clock.advance(500);
+    worker.soft.abort();
+    await worker.clock.advance(10);
+    worker.hard.abort();
+    await worker.clock.advance(1_000);
+    const handled = () => next.handled.map(({ body, attempt }) => `${body} ${attempt}`).sort();
+    assert.deepEqual(handled(), ['b1 1', 'c1 1']);
+    await worker.clock.advance(3_000);
+    assert.deepEqual(handled(), ['b1 1', 'c1 1']);
+    await worker.clock.advance(1_500);
+    assert.deepEqual(handled(), ['a1 2', 'b1 1', 'c1 1']);
+    await worker.running;
+    await next.stop();
+  });
+
+  it('halts at a message that is given up where that is asked for, and goes on once it is handled', async () => {
+    let mended = false;
+    const handle: Handle = ({ body }) => (body === 'b1' && !mended ? failed : done);
+    const backoff = { baseMs: 100, factor: 2, maxMs: 1_000, jitter: 0 };
+    const retry = { ...settings.retry, maxAttempts: 2, backoff, onExhausted: 'halt' as const };
+    const worker = given(handle, { concurrency: 1, batchSize: 2, retry });
+    await worker.publish('a1', 'b1');
+    await worker.clock.advance(200);
+    assert.equal(worker.events.count('delivery.halted'), 1);
+    await worker.publish('c1', 'd1', 'e1');
+    await worker.clock.advance(5_000);
+    const bodies = () => new Set(worker.handled.map(({ body }) => body));
+    assert.deepEqual([...bodies()], ['a1', 'b1']);
+    assert.equal(await worker.broker.length('order:dlq'), 0);
+    mended = true;
+    await worker.clock.advance(2_500);
+    assert.deepEqual([...bodies()], ['a1', 'b1', 'c1', 'd1', 'e1']);
+    assert.equal(Math.max(...worker.handled.map(({ attempt }) => attempt)), 2);
+    await worker.stop();
   });
 
   it('keeps acknowledgements that the broker did not take, and makes them later', async () => {
