@@ -6,6 +6,10 @@ import type { BrokerConfig, Config, DatabaseConfig } from './config/config.ts';
 import type { DatabaseNotice } from './connection/database.ts';
 import type { PostgresqlConfig } from './connection/postgresql.ts';
 import { openDatabase } from './connection/postgresql.ts';
+import type { OpenedEventStore } from './event-store/event-store.ts';
+import { createMemoryEventStore } from './event-store/memory-event-store.ts';
+import { createMessageDbEventStore } from './event-store/message-db-event-store.ts';
+import { isSameDatabase, openMessageDb } from './event-store/message-db-open.ts';
 import type { Inbox } from './handler/inbox.ts';
 import type { MemoryDatabase } from './handler/memory-unit-of-work.ts';
 import { createMemoryDatabase, createMemoryUnitsOfWork } from './handler/memory-unit-of-work.ts';
@@ -18,11 +22,13 @@ import { createHint } from './outbox/hint.ts';
 import { createMemoryOutbox } from './outbox/memory-outbox.ts';
 import type { OutboxStore } from './outbox/outbox.ts';
 import { createPostgresqlHints } from './outbox/postgresql-hint.ts';
+import { createPostgresqlLeases } from './outbox/postgresql-lease.ts';
 import { createPostgresqlOutbox } from './outbox/postgresql-outbox.ts';
 import { writeMessages } from './outbox/postgresql-writing.ts';
 import { checkDatabase, requireSound } from './outbox/schema/check.ts';
 import type { Clock, Millis, Random } from './runtime/clock.ts';
 import { MisconfiguredError } from './runtime/errors.ts';
+import type { LeaseStore } from './runtime/lease.ts';
 import type { LoopOptionsFor } from './runtime/loop.ts';
 import type { Service } from './runtime/service.ts';
 import type { Wake } from './runtime/wake.ts';
@@ -35,6 +41,8 @@ export interface Database {
   readonly unitsOfWork: UnitsOfWork;
   /** Null where `enable_outbox` is false. */
   readonly outbox: OutboxStore | null;
+  /** Of what has one owner in the cluster: shards of the outbox, subscriptions to the event store. */
+  readonly leases: LeaseStore;
   /** Null where it is kept short by itself. */
   readonly inbox: Inbox | null;
   /** Writes messages into the outbox in a transaction of their own; their ids, in order. */
@@ -52,6 +60,7 @@ export interface Database {
 export interface Providers {
   readonly databases: ReadonlyMap<string, Database>;
   readonly brokers: ReadonlyMap<string, Broker>;
+  readonly eventStore: OpenedEventStore;
   /** Throws MisconfiguredError for a name that domain.toml does not have. */
   database(name: string): Database;
   broker(name: string): Broker;
@@ -76,6 +85,7 @@ export interface MemoryObserver {
 export function openProviders(config: Config, deps: ProvidersDeps): Providers {
   const databases = new Map([...config.databases].map(([name, each]) => [name, openOne(each, config, deps)]));
   const brokers = new Map([...config.brokers].map(([name, each]) => [name, openBroker(each, deps)]));
+  const eventStore = openEventStore(config, deps);
   const named = <T>(all: ReadonlyMap<string, T>, table: string, name: string): T => {
     const found = all.get(name);
     if (found !== undefined) return found;
@@ -85,10 +95,11 @@ export function openProviders(config: Config, deps: ProvidersDeps): Providers {
   return {
     databases,
     brokers,
+    eventStore,
     database: (name) => named(databases, 'databases', name),
     broker: (name) => named(brokers, 'brokers', name),
     async close() {
-      await Promise.all([...databases.values(), ...brokers.values()].map((each) => each.close()));
+      await Promise.all([...databases.values(), ...brokers.values(), eventStore.store].map((each) => each.close()));
     },
   };
 }
@@ -113,6 +124,15 @@ function openBroker(config: BrokerConfig, { clock, random, emit }: ProvidersDeps
     case 'redis_pubsub':
       return createRedisPubsubBroker(config, { clock, random, notice: notifier(`broker "${name}"`, emit) });
   }
+}
+
+function openEventStore({ eventStore, databases }: Config, { clock, emit }: ProvidersDeps): OpenedEventStore {
+  if (eventStore.provider === 'memory') return { store: createMemoryEventStore({ clock }), sharedWith: new Set() };
+  const shared = [...databases.values()].flatMap((each) =>
+    each.provider === 'postgresql' && isSameDatabase(each.uri, eventStore.uri) ? [each.name] : [],
+  );
+  const database = openMessageDb(eventStore, { clock, notice: notifier('event store', emit) });
+  return { store: createMessageDbEventStore(database), sharedWith: new Set(shared) };
 }
 
 function openOne(config: DatabaseConfig, domain: Config, deps: ProvidersDeps): Database {
@@ -156,6 +176,7 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
     name,
     unitsOfWork: createMemoryUnitsOfWork(database),
     outbox: settings === null ? null : outbox,
+    leases: outbox.leases,
     inbox: null,
     write: async (raised) => outbox.add(raised),
     rest: (place, ms, signal) => wakeOf(place).rest(ms, signal),
@@ -191,6 +212,7 @@ function openPostgresql(
     name,
     unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null }),
     outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
+    leases: createPostgresqlLeases(database),
     inbox: createPostgresqlInbox(database),
     write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
     rest: hint?.rest ?? ((_place, ms, signal) => clock.sleep(ms, signal)),

@@ -1,5 +1,4 @@
 import type { Append } from '../message/append.ts';
-import type { LeaseStore } from '../runtime/lease.ts';
 
 export type { Append, AppendedMessage } from '../message/append.ts';
 
@@ -113,13 +112,8 @@ export interface EventStore {
 export interface OpenedEventStore {
   readonly store: EventStore;
   /**
-   * Leases of event-store subscriptions, by the machinery and the rules of the relays'. They are in the database `default`
-   * where that is of provider postgresql, for `domaind db setup` makes the table there; else beside the event store.
+   * The names under `[databases]` of the very database that the event store is in. A transaction there may append as well,
+   * and a position be written with the handler's effects.
    */
-  readonly leases: LeaseStore;
-  /**
-   * The names under `[databases]` of the same database that the event store is in. A transaction there may append as
-   * well (`ctx.append`), and a position be written with the handler's effects.
-   */
-  readonly sharedWith: readonly string[];
+  readonly sharedWith: ReadonlySet<string>;
 }

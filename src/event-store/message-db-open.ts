@@ -1,3 +1,4 @@
+import { postgresqlAddressOf } from '../connection/address-of-postgresql.ts';
 import type { Database, DatabaseNotice } from '../connection/database.ts';
 import { openDatabase } from '../connection/postgresql.ts';
 import { messageStorePath } from '../message/append-call.ts';
@@ -39,3 +40,12 @@ const withPath = (uri: string): string =>
   /[?&]search_path=/.test(uri)
     ? uri
     : `${uri}${uri.includes('?') ? '&' : '?'}search_path=${encodeURIComponent(messageStorePath)}`;
+
+/** Whether two URIs lead to one database, as whichever user. Throws MisconfiguredError for a URI that is none. */
+export function isSameDatabase(one: string, other: string): boolean {
+  const place = (uri: string) => {
+    const { hosts, database, user } = postgresqlAddressOf(uri);
+    return JSON.stringify([hosts.map(({ host, port }) => `${host.toLowerCase()}:${port}`), database ?? user]);
+  };
+  return place(one) === place(other);
+}

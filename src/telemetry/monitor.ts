@@ -14,6 +14,8 @@ import { followGauges } from './health.ts';
 export interface Watched {
   readonly databases: readonly { readonly name: string; ping(): Promise<void> }[];
   readonly brokers: readonly Broker[];
+  /** Null where it is in memory. */
+  readonly eventStore: { ping(): Promise<void> } | null;
   /** Null for the rows of the default broker. */
   readonly outboxes: readonly {
     readonly store: OutboxStore;
@@ -74,12 +76,17 @@ const everyMs: Millis = 5_000;
 
 /** Keeps `/readyz` true: asks each database and broker whether it is there, and looks up the lag, every five seconds. */
 export function createMonitor({ watched, state, loop: options }: MonitorDeps): Service {
-  const { databases, brokers } = watched;
+  const { databases, brokers, eventStore } = watched;
+
+  async function noteEventStore(ping: Promise<void>): Promise<void> {
+    state.eventStore = await reachability(ping);
+  }
 
   async function look(): Promise<Millis> {
     const asked = [
       ...databases.map(async (each) => state.databases.set(each.name, await reachability(each.ping()))),
       ...brokers.map(async (each) => state.brokers.set(each.name, await reachability(each.ping()))),
+      ...(eventStore === null ? [] : [noteEventStore(eventStore.ping())]),
     ];
     await Promise.all(asked);
     followGauges(state, await collectGauges(watched));

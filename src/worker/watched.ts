@@ -13,6 +13,7 @@ export function watchedBy(config: Config, plan: readonly PlanRow[], providers: P
   return {
     databases: [...providers.databases].map(([name, { ping }]) => ({ name, ping })),
     brokers: ownBrokers(config, providers),
+    eventStore: config.eventStore.provider === 'memory' ? null : providers.eventStore.store,
     outboxes:
       outbox === null
         ? []
@@ -45,6 +46,7 @@ export async function reachAll(
   const until = clock.monotonic() + config.server.startupTimeoutMs;
   const needs = [
     ...[...providers.databases.values()].map(({ check }) => check),
+    () => providers.eventStore.store.check(),
     ...ownBrokers(config, providers).map((broker) => async () => {
       await broker.ping();
       for (const warning of await broker.advise()) emit({ event: 'config.warned', warning });
