@@ -10,6 +10,9 @@ import type { Shutdown } from './runtime/service.ts';
 
 const exit = { done: 0, failed: 1, usage: 2, unreachable: 69, internal: 70, configuration: 78 } as const;
 
+/** Kept from the start: while the daemon runs, `process.exit` is what handlers must not call. */
+const leave = process.exit.bind(process);
+
 /** After a second signal the process leaves within this, whatever hangs. */
 const lastGraceMs = 2_000;
 
@@ -90,7 +93,7 @@ function listenForSignals(): { readonly shutdown: Shutdown; readonly forced: () 
     forced = signal === 'SIGTERM' ? 143 : 130;
     const code = forced;
     hard.abort(signal);
-    setTimeout(() => process.exit(code), lastGraceMs).unref();
+    setTimeout(() => leave(code), lastGraceMs).unref();
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
@@ -103,7 +106,7 @@ export async function runProcess(argv: readonly string[]): Promise<void> {
   process.stderr.on('error', () => undefined);
   const { shutdown, forced } = listenForSignals();
   const code = await main(argv, processIo, shutdown);
-  process.exit(forced() ?? code);
+  leave(forced() ?? code);
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(realpathSync(process.argv[1])).href) {

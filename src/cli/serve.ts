@@ -3,8 +3,9 @@ import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { unmatchedSubscriptions } from '../config/resolve.ts';
-import { isConnectionLoss } from '../connection/errors-of-postgresql.ts';
+import { createLingering } from '../handler/lingering.ts';
 import { loadHandlers } from '../handler/load-handlers.ts';
+import { createRunning } from '../handler/running.ts';
 import { openProviders } from '../providers.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { toError } from '../runtime/failure.ts';
@@ -25,9 +26,11 @@ import type { Part, Worker } from '../worker.ts';
 import { createWorker } from '../worker.ts';
 import { createAccept } from './accept.ts';
 import { banner } from './banner.ts';
+import { followFaults, internalFault } from './faults.ts';
 import type { Io } from './io.ts';
 import { stopWhenIdle } from './until-idle.ts';
 import { version } from './version.ts';
+import { startWatchdog } from './watchdog.ts';
 
 export interface ServeOptions {
   readonly config: Config;
@@ -50,7 +53,7 @@ const lastWordsMs = 1_000;
  */
 export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): Promise<number> {
   const { config, warnings, parts, untilIdle, dryRun, show = null, greeting } = options;
-  const { health, ingress, drainTimeoutMs, lanes } = config.server;
+  const { health, ingress, drainTimeoutMs, lanes, maxLingeringHandlers, stall } = config.server;
   const clock = systemClock;
   const startedAt = clock.monotonic();
   const lines = createLineWriter(
@@ -67,9 +70,13 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
   );
   const joined = countJoined();
   const emit: Emit = createEmit([log.emit, metrics.emit, followEvents(state, clock), joined.emit]);
-  const fault = followFaults(emit);
-  // A handler may end the process: what was said until then is not lost.
-  process.once('exit', () => log.flushSync());
+  const flush = () => log.flushSync();
+  const running = createRunning();
+  const faults = followFaults({ emit, running, flush });
+  const onTooMany = (count: number) => faults.stop(`${count} handlers that were cut short still run`);
+  const lingering = createLingering(maxLingeringHandlers, { emit, onTooMany });
+  // However it ends: what was said until then is not lost.
+  process.once('exit', flush);
   const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock });
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
   const loopOptions = observedLoops(clock, systemRandom, emit);
@@ -81,9 +88,12 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     emit,
     loopOptions,
     state,
+    lingering,
+    running,
     handlerLog: log.handlerLog,
   });
   const servers: HttpServer[] = [];
+  const permitExit = faults.forbidExit();
   try {
     emit({ event: 'daemon.started', domain: config.domain.name, version, pid: process.pid });
     const unmatched = unmatchedSubscriptions(
@@ -106,7 +116,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     for (const line of greeting(worker, ingressPort)) io.out(line);
 
     const idle = new AbortController();
-    const soft = AbortSignal.any([shutdown.soft, idle.signal, fault.signal]);
+    const soft = AbortSignal.any([shutdown.soft, idle.signal, faults.signal]);
     const hard = new AbortController();
     // Every loop of every subscription listens: more than the ten that Node takes for a leak.
     setMaxListeners(0, soft, hard.signal);
@@ -118,14 +128,16 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
         hard.abort();
       });
     });
+    const watchdog = startWatchdog(stall, { emit, running, flush });
     const working = worker.run({ soft, hard: hard.signal });
     const ready = parts.includes('subscriptions') ? joined.reached(worker.plan.length) : Promise.resolve();
     void ready.then(() => emit({ event: 'daemon.ready', duration_ms: Math.round(clock.monotonic() - startedAt) }));
     if (untilIdle) void ready.then(() => stopWhenIdle(worker.watched, idle, clock));
-    await working;
+    await working.finally(() => watchdog.close());
     emit({ event: 'daemon.stopped', duration_ms: Math.round(clock.monotonic() - startedAt) });
-    return fault.signal.aborted ? 70 : 0;
+    return faults.signal.aborted ? internalFault : 0;
   } finally {
+    permitExit();
     await Promise.all(servers.map((server) => server.stop(AbortSignal.timeout(500))));
     await providers.close();
     await log.flush(lastWordsMs);
@@ -155,21 +167,6 @@ function countJoined(): { readonly emit: Emit; reached(count: number): Promise<v
             waiting = { count, resolve };
           }),
   };
-}
-
-/** Errors that nobody caught come from a handler's floating work: the state is unknown, so the process drains and ends. */
-function followFaults(emit: Emit): { readonly signal: AbortSignal } {
-  const fault = new AbortController();
-  const onFault = (thrown: unknown) => {
-    const error = toError(thrown);
-    // A connection that was lost says nothing of this process's state, and those that need it say so themselves.
-    if (isConnectionLoss(error)) return emit({ event: 'connection.lost', connection: 'of nobody', err: error });
-    emit({ event: 'service.failed', service: 'process', err: toError(thrown) });
-    fault.abort('a fault that nobody caught');
-  };
-  process.on('uncaughtException', onFault);
-  process.on('unhandledRejection', onFault);
-  return { signal: fault.signal };
 }
 
 const reasonOf = ({ reason }: AbortSignal): string => (typeof reason === 'string' ? reason : toError(reason).message);

@@ -16,6 +16,11 @@ export function normalizeServer(reader: SureReader, layers: SubscriptionLayers):
     workers: number('server', 'workers'),
     drainTimeoutMs: millis('server', 'drain_timeout_seconds'),
     startupTimeoutMs: millis('server', 'startup_timeout_seconds'),
+    maxLingeringHandlers: number('server', 'max_lingering_handlers'),
+    stall: {
+      reportAfterMs: millis('server', 'stall_report_seconds'),
+      exitAfterMs: millis('server', 'stall_exit_seconds') || null,
+    },
     health: http('health'),
     ingress: {
       ...http('ingress'),

@@ -1,3 +1,5 @@
+import { deadlineIn } from '../message/deadline.ts';
+import type { Millis } from '../runtime/clock.ts';
 import type { MisconfiguredError } from '../runtime/errors.ts';
 import { UnavailableError } from '../runtime/errors.ts';
 import { toError } from '../runtime/failure.ts';
@@ -43,7 +45,8 @@ export async function callFunction(
   // A border: what the wire brought is what the function says it takes.
   const argument = (incoming.kind === 'EXTERNAL' ? incoming.payload : incoming) as never;
   try {
-    const value = await inTime(() => run(argument, contextOf(scope)), scope, deps);
+    const deadlineAt = incoming.kind === 'EXTERNAL' ? null : deadlineIn(incoming.metadata.headers);
+    const value = await inTime(() => run(argument, contextOf(scope)), scope, deps, deadlineAt);
     return { kind: 'done', effect: await commit(scope), value };
   } catch (thrown) {
     return await undo(scope, toError(thrown));
@@ -51,7 +54,12 @@ export async function callFunction(
 }
 
 /** What `run` returns or throws, unless it is cut short before. Whatever it does afterwards has no effect any more. */
-export async function inTime(run: () => unknown, scope: Scope, { deadlines, running }: InvokeDeps): Promise<unknown> {
+export async function inTime(
+  run: () => unknown,
+  scope: Scope,
+  { deadlines, running }: InvokeDeps,
+  deadlineAt: Millis | null = null,
+): Promise<unknown> {
   const call = running === undefined ? null : { facts: () => logFacts(scope) };
   const enter = () => (running === undefined || call === null ? run() : running.enter(call, run));
   try {
@@ -61,7 +69,7 @@ export async function inTime(run: () => unknown, scope: Scope, { deadlines, runn
         if (begun !== undefined) deadlines.linger(begun, scope);
         reject(reason);
       };
-      deadlines.begin(scope.cut);
+      deadlines.begin(scope.cut, deadlineAt);
       if (scope.cutFor !== null) return;
       begun = Promise.resolve(enter());
       if (scope.cutFor !== null) deadlines.linger(begun, scope);

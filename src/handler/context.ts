@@ -1,10 +1,12 @@
+import type { Catalog } from '../message/catalog.ts';
+import { openCatalog } from '../message/catalog.ts';
 import type { JsonObject } from '../message/message.ts';
 import { UnavailableError } from '../runtime/errors.ts';
 import type { Cut } from './deadlines.ts';
 import type { HandlerContext, HandlerLog } from './handler.ts';
 import type { Incoming } from './incoming.ts';
 import { correlationIdOf, traceparentOf } from './incoming.ts';
-import type { Lineage } from './raised.ts';
+import type { Lineage, Raised } from './raised.ts';
 import { raisedCommand, raisedEvent } from './raised.ts';
 import type { UnitOfWork, UnitsOfWork } from './unit-of-work.ts';
 import { ClosedError } from './unit-of-work.ts';
@@ -38,6 +40,8 @@ export interface ContextDeps {
   readonly config: JsonObject;
   readonly unitsOfWork: UnitsOfWork;
   readonly log: (facts: LogFacts) => HandlerLog;
+  /** What is known of the domain's messages; left out, nothing is, and nothing that is raised is refused. */
+  readonly catalog?: Catalog;
 }
 
 /** One call of a handler: what it is called with, and what has come of it so far. Most is made when first used. */
@@ -118,11 +122,14 @@ export function contextOf(scope: Scope): HandlerContext {
     attempt: call.attempt,
     config: deps.config,
     store: (collection) => working(scope).store(collection),
-    raise: (name, options) => working(scope).add(raisedEvent(name, options, lineage(scope))),
-    process: (name, data, options) => working(scope).add(raisedCommand(name, data, options, lineage(scope))),
+    raise: (name, options) => add(scope, raisedEvent(name, options, lineage(scope))),
+    process: (name, data, options) => add(scope, raisedCommand(name, data, options, lineage(scope))),
   };
   return Object.freeze(Object.setPrototypeOf(own, getters) as HandlerContext);
 }
+
+const add = (scope: Scope, raised: Raised): void =>
+  working(scope).add((scope.deps.catalog ?? openCatalog).outgoing(raised));
 
 function working(scope: Scope): UnitOfWork {
   if (scope.ended) throw new ClosedError();

@@ -1,15 +1,20 @@
+import { deadlinePassed } from '../message/deadline.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
+import type { DeadlinePassedError } from '../runtime/errors.ts';
 import { HandlerTimeoutError, UnavailableError } from '../runtime/errors.ts';
 import type { LogFacts, Scope } from './context.ts';
 import { logFacts } from './context.ts';
 
 /** Ends a running handler's say: whatever it still does, it is heard no more. */
-export type Cut = (reason: HandlerTimeoutError | UnavailableError) => void;
+export type Cut = (reason: HandlerTimeoutError | DeadlinePassedError | UnavailableError) => void;
 
 /** What cuts the running handlers of one subscription short: their time, and the hard stop. */
 export interface Deadlines {
-  /** A handler begins: `cut` is called when its time is up or the daemon must go, unless it has ended. */
-  begin(cut: Cut): void;
+  /**
+   * A handler begins: `cut` is called when its time is up or the daemon must go, unless it has ended. Its time ends with
+   * the message's own deadline, where that is sooner.
+   */
+  begin(cut: Cut, deadlineAt?: Millis | null): void;
   end(cut: Cut): void;
   /** The handler of `scope` was cut short, but `running` has yet to settle: code cannot be stopped from outside. */
   linger(running: unknown, scope?: Scope): void;
@@ -33,6 +38,8 @@ export interface DeadlinesDeps {
  */
 export function createDeadlines(timeoutMs: Millis, { clock, hard, onLinger }: DeadlinesDeps): Deadlines {
   const running = new Map<Cut, Millis>();
+  /** Those whose message has a deadline that is sooner: each has a timer of its own. */
+  const hurried = new Map<Cut, AbortController>();
   const closed = new AbortController();
   let watching = false;
   let lingering = 0;
@@ -54,22 +61,41 @@ export function createDeadlines(timeoutMs: Millis, { clock, hard, onLinger }: De
     watching = false;
   }
 
+  async function hurry(cut: Cut, deadlineAt: Millis): Promise<void> {
+    const ended = new AbortController();
+    hurried.set(cut, ended);
+    await clock.sleep(deadlineAt - clock.now(), ended.signal);
+    if (hurried.delete(cut)) cut(deadlinePassed(deadlineAt));
+  }
+
+  function unhurry(cut: Cut): void {
+    const ended = hurried.get(cut);
+    hurried.delete(cut);
+    ended?.abort();
+  }
+
   function stop(): void {
     closed.abort();
     const all = [...running.keys()];
     running.clear();
+    for (const cut of hurried.keys()) unhurry(cut);
     for (const cut of all) cut(stopping());
   }
 
   hard.addEventListener('abort', stop, { once: true });
 
   return {
-    begin(cut) {
+    begin(cut, deadlineAt = null) {
       if (hard.aborted) return cut(stopping());
+      if (deadlineAt !== null && deadlineAt <= clock.now()) return cut(deadlinePassed(deadlineAt));
+      if (deadlineAt !== null && deadlineAt - clock.now() < timeoutMs) void hurry(cut, deadlineAt);
       running.set(cut, clock.monotonic() + timeoutMs);
       if (!watching) void watch();
     },
-    end: (cut) => void running.delete(cut),
+    end(cut) {
+      running.delete(cut);
+      if (hurried.size > 0) unhurry(cut);
+    },
     linger(handler, scope) {
       lingering += 1;
       const end = () => {
@@ -84,6 +110,7 @@ export function createDeadlines(timeoutMs: Millis, { clock, hard, onLinger }: De
     close() {
       hard.removeEventListener('abort', stop);
       closed.abort();
+      for (const cut of hurried.keys()) unhurry(cut);
     },
   };
 }

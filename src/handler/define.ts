@@ -10,6 +10,7 @@ import type {
   Unchecked,
 } from './handler.ts';
 import { handlerMark } from './handler.ts';
+import { placeOfCall } from './place-of-call.ts';
 
 export interface CommandHandlerInput extends HandlerOptions {
   /** The aggregate's category: `order`. */
@@ -167,12 +168,4 @@ function faultsOfOptions(options: Record<string, unknown>): readonly string[] {
     if (value === undefined || isOf[type](value)) return [];
     return [`${key} must be ${names[type]}`];
   });
-}
-
-/** The user's line that called `maker`, read from a stack; null where the stack cannot be read. */
-function placeOfCall(maker: (input: never) => HandlerDefinition): string | null {
-  const call: { stack?: string } = {};
-  Error.captureStackTrace(call, maker);
-  const [, file, position] = /^ +at (?:.*\()?(?:file:\/\/)?(\/.*?):(\d+:\d+)\)?$/m.exec(call.stack ?? '') ?? [];
-  return file === undefined ? null : `${decodeURI(file)}:${position}`;
 }

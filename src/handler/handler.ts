@@ -11,6 +11,13 @@ import type { Json, JsonObject, Message } from '../message/message.ts';
 export interface MessageTypes {}
 
 /**
+ * Payloads by message name and version, for upcasters: `{ OrderPlaced: { 1: …; 2: … } }`. Empty here; `domaind types`
+ * fills it from the schemas.
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: filled by declaration merging
+export interface MessageVersions {}
+
+/**
  * What the application has declared no type for: JSON, taken to be what the handler takes it for. Checking it would ask
  * of every handler to prove what its producer wrote; those who want it checked declare it.
  */

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { Config } from '../config/config.ts';
+import type { Upcast } from '../message/upcasts.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { Fault } from '../runtime/errors.ts';
 import { ConfigError } from '../runtime/errors.ts';
@@ -12,6 +13,7 @@ import type { LoadedHandler } from './loaded-handler.ts';
 import { toLoadedHandler } from './loaded-handler.ts';
 import { provideDomaind } from './resolve-hook.ts';
 import { createTypeScriptSupport, needsTypeScript } from './typescript-support.ts';
+import { upcastersIn } from './upcaster.ts';
 
 /** The part of the configuration that handlers are read and checked by. */
 export type HandlerSettings = Pick<Config, 'handlers' | 'domain' | 'databases' | 'brokers'>;
@@ -25,12 +27,14 @@ export interface LoadDeps {
 export interface Loaded {
   /** In the order of their files, and in a file of their names. */
   readonly handlers: readonly LoadedHandler[];
+  readonly upcasters: readonly Upcast[];
   /** One sentence each, with its place. */
   readonly warnings: readonly string[];
 }
 
 interface OfModule {
   readonly handlers: readonly LoadedHandler[];
+  readonly upcasters: readonly Upcast[];
   readonly faults: readonly Fault[];
   readonly warnings: readonly string[];
 }
@@ -49,7 +53,8 @@ export async function loadHandlers(settings: HandlerSettings, deps: LoadDeps): P
   const handlers = modules.flatMap((module) => module.handlers);
   const all = [...faults, ...modules.flatMap((module) => module.faults), ...clashes(handlers)];
   if (all.length > 0) throw new ConfigError(all);
-  return { handlers, warnings: [...warnings, ...modules.flatMap((module) => module.warnings)] };
+  const upcasters = modules.flatMap((module) => module.upcasters);
+  return { handlers, upcasters, warnings: [...warnings, ...modules.flatMap((module) => module.warnings)] };
 }
 
 async function loadModule(file: string, settings: HandlerSettings, deps: Required<LoadDeps>): Promise<OfModule> {
@@ -71,7 +76,7 @@ async function loadModule(file: string, settings: HandlerSettings, deps: Require
   }
 }
 
-const refused = (fault: Fault): OfModule => ({ handlers: [], faults: [fault], warnings: [] });
+const refused = (fault: Fault): OfModule => ({ handlers: [], upcasters: [], faults: [fault], warnings: [] });
 
 function handlersIn(
   file: string,
@@ -81,22 +86,32 @@ function handlersIn(
   const loaded = [...exports].flatMap(([name, definition]) =>
     isHandlerDefinition(definition) ? [toLoadedHandler({ file, name, definition }, settings.domain)] : [],
   );
-  if (loaded.length === 0) return { handlers: [], faults: [noHandlers(file, [...exports.keys()])] };
+  const { upcasts: upcasters, faults: ofUpcasters } = upcastersIn(file, exports);
+  if (loaded.length + upcasters.length + ofUpcasters.length === 0) {
+    return { handlers: [], upcasters: [], faults: [noHandlers(file, [...exports.keys()])] };
+  }
+  const ofHandlers = loaded.flatMap(({ handler, faults }) =>
+    [...faults, ...unknownReferences(handler, settings)].map((sentence) => ({
+      code: 'bad_handler',
+      where: handler.place,
+      message: `${handler.exportName}: ${sentence}`,
+    })),
+  );
+  const badUpcaster = ({ name, place, sentence }: (typeof ofUpcasters)[number]) => ({
+    code: 'bad_upcaster',
+    where: place,
+    message: `${name}: ${sentence}`,
+  });
   return {
     handlers: loaded.map(({ handler }) => handler),
-    faults: loaded.flatMap(({ handler, faults }) =>
-      [...faults, ...unknownReferences(handler, settings)].map((sentence) => ({
-        code: 'bad_handler',
-        where: handler.place,
-        message: `${handler.exportName}: ${sentence}`,
-      })),
-    ),
+    upcasters,
+    faults: [...ofHandlers, ...ofUpcasters.map(badUpcaster)],
   };
 }
 
 function noHandlers(file: string, names: readonly string[]): Fault {
   const mend = `if it is no handler module, name it _${basename(file)}`;
-  const makers = 'commandHandler, eventHandler, projector or subscriber';
+  const makers = 'commandHandler, eventHandler, projector, subscriber or upcaster';
   const exported = names.length === 0 ? 'exports nothing' : `exports ${names.join(', ')}: none is made by ${makers}`;
   return { code: 'no_handlers', where: file, message: `${exported}; ${mend}` };
 }

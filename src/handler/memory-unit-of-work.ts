@@ -1,11 +1,18 @@
 import type { JsonObject } from '../message/message.ts';
-import { ConcurrencyError, MisconfiguredError } from '../runtime/errors.ts';
+import { MisconfiguredError } from '../runtime/errors.ts';
 import { checkCollectionName, checkDocumentId, documentText } from './document.ts';
 import { createDocumentLocks } from './document-locks.ts';
 import type { Collection } from './handler.ts';
 import type { Raised } from './raised.ts';
 import type { Occasion, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
-import { ClosedError, DuplicateError, firstOfEach, inboxKey, noOutbox } from './unit-of-work.ts';
+import {
+  ClosedError,
+  takenMeanwhile as conflict,
+  DuplicateError,
+  firstOfEach,
+  inboxKey,
+  noOutbox,
+} from './unit-of-work.ts';
 
 /** A database of provider `memory`: gone with the process. */
 export interface MemoryDatabase {
@@ -64,7 +71,9 @@ function begin(
   { name, collections, inbox, onRaised }: MemoryDatabase,
   locks: Locks,
 ): UnitOfWork {
-  const keys = occasions.map((occasion) => `${inboxKey(occasion)} ${occasion.handler}`);
+  const receipts = occasions[0]?.receipts ?? null;
+  const entryIds = occasions.map(({ entryId }) => entryId);
+  const keys = receipts !== null ? [] : occasions.map((occasion) => `${inboxKey(occasion)} ${occasion.handler}`);
   /** Those that were not handled when it was opened. */
   let fresh: ReadonlySet<string> = new Set(keys);
   const holder = {};
@@ -81,7 +90,7 @@ function begin(
   function takenMeanwhile(): boolean {
     if (keys.length === 0) return false;
     const taken = fresh.size === 0 || [...fresh].some((key) => inbox.has(key));
-    if (taken && fresh.size > 1) throw new ConcurrencyError('another try has handled one of these messages meanwhile');
+    if (taken && fresh.size > 1) throw conflict();
     return taken;
   }
 
@@ -168,6 +177,11 @@ function begin(
       raised.push(message);
     },
     async claim() {
+      if (receipts !== null) {
+        const told = await receipts.fresh(entryIds);
+        if (!told.includes(true)) end('duplicate');
+        return told;
+      }
       try {
         open();
       } catch (error) {
@@ -180,6 +194,11 @@ function begin(
       if (state === 'open' && takenMeanwhile()) end('duplicate');
       if (state === 'duplicate') return 'duplicate';
       const touched = state === 'open';
+      if (touched && receipts !== null && (await receipts.record(null, entryIds)) === 'duplicate') {
+        if (entryIds.length > 1) throw conflict();
+        end('duplicate');
+        return 'duplicate';
+      }
       if (touched) apply();
       end('closed');
       return touched ? 'committed' : 'untouched';

@@ -6,8 +6,8 @@ import { ConcurrencyError, MisconfiguredError, UnavailableError } from '../runti
 import { checkCollectionName } from './document.ts';
 import { postgresqlCollection } from './postgresql-documents.ts';
 import type { Raised } from './raised.ts';
-import type { Occasion, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
-import { ClosedError, DuplicateError, firstOfEach, inboxKey, noOutbox } from './unit-of-work.ts';
+import type { Occasion, Receipts, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
+import { ClosedError, DuplicateError, firstOfEach, inboxKey, noOutbox, takenMeanwhile } from './unit-of-work.ts';
 
 export interface PostgresqlUnitsOfWorkConfig {
   /** Whether handlers may raise: the database has an outbox that is relayed. */
@@ -33,6 +33,8 @@ function begin(
 ): UnitOfWork {
   const { name, schema } = database;
   const keys = occasions.map(inboxKey);
+  const receipts = occasions[0]?.receipts ?? null;
+  const entryIds = occasions.map(({ entryId }) => entryId);
   let fresh: ReadonlySet<string> = new Set();
   const raised: Raised[] = [];
   const held = new Set<string>();
@@ -40,7 +42,7 @@ function begin(
   let closed = false;
   let trouble: MisconfiguredError | null = null;
 
-  const transaction = database.transaction(keys.length === 0 ? undefined : writeInbox);
+  const transaction = database.transaction(keys.length === 0 || receipts !== null ? undefined : writeInbox);
 
   async function writeInbox(sql: TransactionSql): Promise<void> {
     const inbox = sql`${sql(schema)}.inbox`;
@@ -82,12 +84,20 @@ function begin(
     await ours(transaction.sql.unsafe(outboxCall(schema), outboxParameters(raised)));
   }
 
+  async function leaveReceipts({ record }: Receipts): Promise<void> {
+    if ((await ours(record(transaction.sql, entryIds))) === 'recorded') return;
+    if (entryIds.length > 1) throw takenMeanwhile();
+    duplicate = true;
+    throw new DuplicateError();
+  }
+
   async function commit(): Promise<'committed' | 'duplicate' | 'untouched'> {
     if (duplicate) return 'duplicate';
     if (closed) throw new ClosedError();
     closed = true;
     if (raised.length > 0) await writeRaised();
     if (transaction.state === 'unopened') return 'untouched';
+    if (receipts !== null) await leaveReceipts(receipts);
     await transaction.commit();
     return 'committed';
   }
@@ -113,6 +123,11 @@ function begin(
     },
     async claim() {
       open();
+      if (receipts !== null) {
+        const told = await ours(receipts.fresh(entryIds));
+        duplicate = !told.includes(true);
+        return told;
+      }
       try {
         await transaction.sql`select 1`;
       } catch (error) {

@@ -1,6 +1,6 @@
 import type { TransactionSql } from 'postgres';
 import type { UnavailableError } from '../runtime/errors.ts';
-import { DomaindError, MisconfiguredError } from '../runtime/errors.ts';
+import { ConcurrencyError, DomaindError, MisconfiguredError } from '../runtime/errors.ts';
 import type { Collection } from './handler.ts';
 import type { Raised } from './raised.ts';
 
@@ -11,6 +11,22 @@ export interface Occasion {
   readonly kind: 'EVENT' | 'COMMAND' | 'EXTERNAL';
   /** The broker's id of the entry: unique within its stream. */
   readonly entryId: string;
+  /** Null or left out: a row in the inbox tells. The same for all occasions of one unit of work. */
+  readonly receipts?: Receipts | null;
+}
+
+/**
+ * How it is written down that messages were handled, in the place of rows in the inbox: by a source that keeps its
+ * position beside the effects, so that both are committed together.
+ */
+export interface Receipts {
+  /** Which of these messages have yet to be handled. Throws as `UnitOfWork.commit` does. */
+  fresh(entryIds: readonly string[]): Promise<readonly boolean[]>;
+  /**
+   * In the transaction, as the last thing before its commit; null for a database in memory. `duplicate`: one of them was
+   * handled before, and nothing is written. Throws UnavailableError when they are another process's to handle by now.
+   */
+  record(sql: TransactionSql | null, entryIds: readonly string[]): Promise<'recorded' | 'duplicate'>;
 }
 
 /**
@@ -63,6 +79,20 @@ export interface UnitsOfWork {
    */
   beginMany(occasions: readonly Occasion[]): UnitOfWork;
 }
+
+/** Units of work of one handler that leave receipts. Functions beside each other have an account each: the inbox's. */
+export const withReceipts = (units: UnitsOfWork, handler: string, receipts: Receipts): UnitsOfWork => {
+  const noted = (occasion: Occasion) => (occasion.handler === handler ? { ...occasion, receipts } : occasion);
+  return {
+    ...units,
+    begin: (occasion) => units.begin(noted(occasion)),
+    beginMany: (occasions) => units.beginMany(occasions.map(noted)),
+  };
+};
+
+/** What several messages of one unit of work are met with when another try has handled one of them. */
+export const takenMeanwhile = (): ConcurrencyError =>
+  new ConcurrencyError('another try has handled one of these messages meanwhile');
 
 /** What is rejected with once it is known that the message was handled before. No failure: the handler is done. */
 export class DuplicateError extends DomaindError {

@@ -1,3 +1,6 @@
+import type { Lingering } from '../handler/lingering.ts';
+import type { Running } from '../handler/running.ts';
+import type { Catalog } from '../message/catalog.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import type { LoopOptionsFor } from '../runtime/loop.ts';
 import type { Emit } from '../telemetry/event.ts';
@@ -12,5 +15,11 @@ export interface WorkerDeps {
   readonly emit: Emit;
   readonly loopOptions: LoopOptionsFor;
   readonly state: HealthState;
+  /** What is known of the domain's messages; left out, nothing is. */
+  readonly catalog?: Catalog;
+  /** Where handlers that were cut short and still run are counted. */
+  readonly lingering?: Lingering;
+  /** Where calls of handlers are kept while they are under way. */
+  readonly running?: Running;
   readonly handlerLog: (bindings: { readonly [key: string]: string | number | null }) => BoundLog;
 }

@@ -1,6 +1,7 @@
 import type { Broker } from '../broker/broker.ts';
 import type { Config } from '../config/config.ts';
 import { createDeadlines } from '../handler/deadlines.ts';
+import { openCatalog } from '../message/catalog.ts';
 import { replayOf } from '../message/stream-name.ts';
 import type { Providers } from '../providers.ts';
 import type { Service, Shutdown } from '../runtime/service.ts';
@@ -33,6 +34,7 @@ export function subscriptionFor(
     deadlines,
     ...(running === undefined ? {} : { running }),
     quickRetries: config.server,
+    catalog: deps.catalog ?? openCatalog,
     clock,
     random,
     hard,
