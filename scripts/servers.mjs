@@ -6,7 +6,7 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Where programs stand besides the PATH. Debian keeps PostgreSQL's off it, in one folder a version. */
-const places = { usual: ['/usr/local/bin', '/opt/homebrew/bin'], debian: '/usr/lib/postgresql' };
+const places = { usual: ['/usr/local/bin', '/opt/homebrew/bin', '/usr/sbin'], debian: '/usr/lib/postgresql' };
 
 /** While it says 101, Debian's packages start no service on installation (policy-rc.d, Debian policy 9.3.3). */
 const servicePolicy = '/usr/sbin/policy-rc.d';
@@ -20,6 +20,7 @@ const servicePolicy = '/usr/sbin/policy-rc.d';
 const needed = [
   { program: 'redis-server', packageName: 'redis-server', means: 'redis-server' },
   { program: 'initdb', packageName: 'postgresql', means: 'PostgreSQL' },
+  { program: 'pgbouncer', packageName: 'pgbouncer', means: 'PgBouncer' },
 ];
 
 /**
@@ -43,9 +44,12 @@ export const missingServers = (folders) =>
  * @param {readonly Server[]} missing
  */
 export const installAdvice = (missing) =>
-  `These tests start ${missing.map(({ means }) => means).join(' and ')} themselves: install with ` +
+  `These tests start ${missing
+    .map(({ means }) => means)
+    .join(', ')
+    .replace(/, ([^,]+)$/, ' and $1')} themselves: install with ` +
   `\`apt-get install ${missing.map(({ packageName }) => packageName).join(' ')}\` or your system's own way ` +
-  `(the unit tests need neither: \`npm test -- test/unit\`).`;
+  `(the unit tests need none of them: \`npm test -- test/unit\`).`;
 
 /** Whether packages can be installed here without asking anybody: root on Debian or its kin. */
 export const mayInstall = () => process.getuid?.() === 0 && existsSync('/etc/debian_version');
@@ -56,7 +60,7 @@ export const mayInstall = () => process.getuid?.() === 0 && existsSync('/etc/deb
  */
 export function install(missing) {
   const packages = missing.map(({ packageName }) => packageName);
-  console.error(`Installing ${packages.join(' and ')} for the tests (their services stay stopped).`);
+  console.error(`Installing ${packages.join(', ')} for the tests (their services stay stopped).`);
   const forbidServices = !existsSync(servicePolicy);
   if (forbidServices) writeFileSync(servicePolicy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {

@@ -1,6 +1,8 @@
 import type { Broker } from '../broker/broker.ts';
 import type { Config } from '../config/config.ts';
 import type { Raised } from '../handler/raised.ts';
+import type { Catalog } from '../message/catalog.ts';
+import { openCatalog } from '../message/catalog.ts';
 import type { JsonObject } from '../message/message.ts';
 import { categoryOf, commandCategory } from '../message/stream-name.ts';
 import type { Database } from '../providers.ts';
@@ -13,12 +15,16 @@ export interface Destinations {
   readonly brokers: ReadonlyMap<string, Broker>;
 }
 
-/** Takes commands and events into the outbox, and external messages to their streams. */
-export function createAccept(config: Config, { databases, brokers }: Destinations): Accept {
+/** Takes commands and events into the outbox, checked by the catalog, and external messages to their streams. */
+export function createAccept(
+  config: Config,
+  { databases, brokers }: Destinations,
+  catalog: Catalog = openCatalog,
+): Accept {
   const { normalized } = config.domain;
 
   async function write(raised: Raised, stream: string) {
-    const [messageId] = await defaultOf(databases, 'databases').write([raised]);
+    const [messageId] = await defaultOf(databases, 'databases').write([catalog.outgoing(raised)]);
     if (messageId === undefined) throw new DomaindError('not_written', 'the outbox gave no message id');
     return { messageId, stream };
   }

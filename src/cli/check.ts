@@ -1,8 +1,8 @@
 import { loadConfig } from '../config/load-config.ts';
 import { unmatchedSubscriptions } from '../config/resolve.ts';
-import { loadHandlers } from '../handler/load-handlers.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { ConfigError } from '../runtime/errors.ts';
+import { loadDomain } from '../worker/load-domain.ts';
 import { planFor } from '../worker/plan.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
@@ -10,10 +10,10 @@ import type { Io } from './io.ts';
 
 const usage = 'domaind check [--config FILE] [--env NAME] [--json]';
 
-/** `domaind check`: configuration and handlers, offline. */
+/** `domaind check`: configuration, handlers and schemas, offline. */
 export const check: Command = {
   name: 'check',
-  summary: 'check domain.toml and the handlers, offline: every fault with its place',
+  summary: 'check domain.toml, handlers and schemas, offline: every fault with its place',
   help: `usage: ${usage}
 
   --config FILE    domain.toml; default: DOMAIND_CONFIG, else searched for
@@ -43,7 +43,7 @@ async function checkAll(
   io: Io,
 ): Promise<number> {
   const { config, warnings } = await loadConfig({ ...asked, cwd: io.cwd, environment: io.environment });
-  const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock: systemClock });
+  const { handlers, warnings: ofHandlers } = await loadDomain(config, { clock: systemClock });
   planFor(config, handlers);
   const names = handlers.flatMap(({ name, aliases }) => [name, ...aliases]);
   const all = [...warnings, ...ofHandlers, ...unmatchedSubscriptions(config.server.subscriptions, names)];

@@ -14,6 +14,7 @@ const all: { readonly [name: string]: Load } = {
   subscriptions: async () => (await import('./subscriptions.ts')).subscriptions,
   outbox: async () => (await import('./outbox.ts')).outbox,
   dlq: async () => (await import('./dlq.ts')).dlq,
+  events: async () => (await import('./events.ts')).events,
   process: async () => (await import('./send.ts')).processCommand,
   raise: async () => (await import('./send.ts')).raiseCommand,
   publish: async () => (await import('./send.ts')).publishCommand,

@@ -16,6 +16,8 @@ import { targetsOf } from '../worker/relays.ts';
 export interface DiagnoseDeps {
   readonly clock: Clock;
   readonly random: Random;
+  /** Whether to try NOTIFY: takes seconds where it is not heard. */
+  readonly tryNotify: boolean;
 }
 
 export interface Diagnosis {
@@ -45,7 +47,13 @@ function databasesOf({ databases, outbox, domain }: Config, deps: DiagnoseDeps):
   return Promise.all(
     [...databases.values()].flatMap((each) =>
       each.provider === 'postgresql'
-        ? [postgresqlFacts(each, { wanted, outbox, targets, hint: outbox?.hint === true }, deps)]
+        ? [
+            postgresqlFacts(
+              each,
+              { wanted, outbox, targets, hint: outbox?.hint === true, tryNotify: deps.tryNotify },
+              deps,
+            ),
+          ]
         : [],
     ),
   );

@@ -35,7 +35,7 @@ example: domaind doctor --env production`,
     const [unexpected] = given.positionals;
     if (unexpected !== undefined) throw new UsageError(`unexpected "${unexpected}"\nusage: ${usage}`);
     const { config, plan, warnings } = await loadPlan(given, io);
-    const found = await diagnose(config, plan, { clock: systemClock, random: systemRandom });
+    const found = await diagnose(config, plan, { clock: systemClock, random: systemRandom, tryNotify: true });
     if (given.flag('json')) io.out(JSON.stringify({ healthy: !isSick(found.findings), ...jsonOf(found) }, null, 2));
     else {
       for (const warning of warnings) io.err(`warning: ${warning}`);

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
-import { loadHandlers } from '../handler/load-handlers.ts';
 import { systemClock } from '../runtime/clock.ts';
+import { loadDomain } from '../worker/load-domain.ts';
 import type { PlanRow } from '../worker/plan.ts';
 import { planFor } from '../worker/plan.ts';
 import type { Arguments } from './arguments.ts';
@@ -22,6 +22,6 @@ export async function loadPlan(given: Arguments, io: Io): Promise<LoadedPlan> {
     cwd: io.cwd,
     environment: io.environment,
   });
-  const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock: systemClock });
+  const { handlers, warnings: ofHandlers } = await loadDomain(config, { clock: systemClock });
   return { config, plan: planFor(config, handlers), warnings: [...warnings, ...ofHandlers] };
 }

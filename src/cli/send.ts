@@ -7,6 +7,7 @@ import { isMessageName } from '../message/type-name.ts';
 import { openProviders } from '../providers.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { MisconfiguredError, UsageError } from '../runtime/errors.ts';
+import { loadCatalog } from '../schema/load-catalog.ts';
 import type { Accept, Accepted, IngressOptions } from '../telemetry/accept.ts';
 import { observedLoops } from '../telemetry/observed-loops.ts';
 import { createAccept } from './accept.ts';
@@ -94,12 +95,13 @@ function sender(
         environment: io.environment,
       });
       refuseMemory(config, name);
+      const catalog = await loadCatalog(config.schemas);
       const emit = () => undefined;
       const loopOptions = observedLoops(systemClock, systemRandom, emit);
       const deps = { clock: systemClock, random: systemRandom, emit, loopOptions };
       const providers = openProviders(config, deps);
       try {
-        const { messageId, stream } = await send(createAccept(config, providers), subject, given);
+        const { messageId, stream } = await send(createAccept(config, providers, catalog), subject, given);
         io.out(given.flag('json') ? JSON.stringify({ message_id: messageId, stream }) : messageId);
         return 0;
       } finally {

@@ -4,7 +4,6 @@ import { hostname } from 'node:os';
 import type { Config } from '../config/config.ts';
 import { unmatchedSubscriptions } from '../config/resolve.ts';
 import { createLingering } from '../handler/lingering.ts';
-import { loadHandlers } from '../handler/load-handlers.ts';
 import { createRunning } from '../handler/running.ts';
 import { openProviders } from '../providers.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
@@ -21,6 +20,7 @@ import { createLog } from '../telemetry/log.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
 import { collectGauges } from '../telemetry/monitor.ts';
 import { observedLoops } from '../telemetry/observed-loops.ts';
+import { loadDomain } from '../worker/load-domain.ts';
 import type { PlanRow } from '../worker/plan.ts';
 import type { Part, Worker } from '../worker.ts';
 import { createWorker } from '../worker.ts';
@@ -77,7 +77,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
   const lingering = createLingering(maxLingeringHandlers, { emit, onTooMany });
   // However it ends: what was said until then is not lost.
   process.once('exit', flush);
-  const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock });
+  const { handlers, catalog, warnings: ofHandlers } = await loadDomain(config, { clock });
   const id = `${hostname()}-${process.pid}-${randomBytes(3).toString('hex')}`;
   const loopOptions = observedLoops(clock, systemRandom, emit);
   const providers = openProviders(config, { clock, random: systemRandom, emit, loopOptions });
@@ -88,6 +88,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     emit,
     loopOptions,
     state,
+    catalog,
     lingering,
     running,
     handlerLog: log.handlerLog,
@@ -109,7 +110,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     io.out(show?.(worker.plan) ?? banner(worker.plan, { width, healthPort: ports[0] ?? null, health }));
     if (dryRun) return 0;
     const receiver = ingress.enabled
-      ? createIngressServer(ingress, { accept: createAccept(config, providers), emit })
+      ? createIngressServer(ingress, { accept: createAccept(config, providers, catalog), emit })
       : null;
     const ingressPort = receiver === null ? null : await receiver.start();
     if (receiver !== null) servers.push(receiver);

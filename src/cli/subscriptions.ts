@@ -5,9 +5,9 @@ import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import type { Io } from './io.ts';
 import { facts, table } from './listing.ts';
-import { subscriptionCells, subscriptionHeadings, subscriptionJson } from './status.ts';
 import type { SubscriptionStatus } from './status-facts.ts';
 import { openScene, subscriptionsIn } from './status-facts.ts';
+import { subscriptionCells, subscriptionHeadings, subscriptionJson } from './status-text.ts';
 
 const usage = 'domaind subscriptions status [--handler NAME] [--config FILE] [--env NAME] [--json]';
 

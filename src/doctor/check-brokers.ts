@@ -15,8 +15,12 @@ function checkBroker({ name, server, foreign }: BrokerFacts): readonly Finding[]
   const subject = `broker "${name}"`;
   const found: Finding[] = [];
   const add = (code: FindingCode, severity: Severity, what: string, evidence: string, mend: string) =>
-    found.push({ code, severity, subject, what, evidence, mend });
-  if (isUnreached(server)) return [unreached(name, server, foreign)];
+    void found.push({ code, severity, subject, what, evidence, mend });
+  if (isUnreached(server)) {
+    // With a full disk Redis answers nothing but this, PING included.
+    if (server.message.includes('MISCONF')) addDisk(server.message, add);
+    return found.length > 0 ? found : [unreached(name, server, foreign)];
+  }
   checkWrites(server, add);
   checkSafety(server, add);
   const { skewMs, skewErrorMs, encrypted, local, forbidden } = server;
@@ -45,16 +49,19 @@ function checkBroker({ name, server, foreign }: BrokerFacts): readonly Finding[]
 
 type Add = (code: FindingCode, severity: Severity, what: string, evidence: string, mend: string) => void;
 
+const addDisk = (evidence: string, add: Add): void =>
+  add(
+    'broker_disk',
+    'error',
+    'refuses writes because it cannot write to its disk',
+    evidence.slice(0, 200),
+    'free space in the folder that `redis-cli CONFIG GET dir` names, or let Redis write there; then `redis-cli BGSAVE`',
+  );
+
 function checkWrites({ refusal, role, lastSnapshotFailed, lastAppendFailed }: RedisServerFacts, add: Add): void {
   if (refusal?.includes('MISCONF') || lastAppendFailed) {
     const seen = lastAppendFailed ? 'INFO: aof_last_write_status:err' : `a write was answered: ${refusal}`;
-    add(
-      'broker_disk',
-      'error',
-      'refuses writes because it cannot write to its disk',
-      seen,
-      'free space in the folder that `redis-cli CONFIG GET dir` names, or let Redis write there; then `redis-cli BGSAVE`',
-    );
+    addDisk(seen, add);
   } else if (refusal?.startsWith('OOM')) {
     add(
       'broker_memory_full',

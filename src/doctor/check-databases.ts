@@ -23,7 +23,7 @@ function checkDatabase({ name, state }: DatabaseFacts): readonly Finding[] {
             severity: 'warning',
             subject,
             what: 'is behind a connection pooler in transaction mode, through which LISTEN hears nothing',
-            evidence: 'the session has another backend than the one that was connected to; a NOTIFY did not come back',
+            evidence: 'its sessions are handed from one client to the next after each transaction',
             mend: `set [databases.${name}] direct_uri to the server itself, or [outbox] hint = false to poll alone`,
           }
         : {

@@ -50,6 +50,8 @@ export interface StreamFacts {
   /** Whether it is there at all. */
   readonly exists: boolean;
   readonly length: number;
+  /** Entries that were ever added to it; null where the server does not count them (before Redis 7). */
+  readonly added: number | null;
   readonly groups: readonly GroupFacts[];
   /** Of all handlers that read it the largest wish; null: none. */
   readonly retention: number | null;
@@ -70,6 +72,8 @@ export interface WantedGroup {
 export interface GroupFacts {
   readonly group: string;
   readonly pending: number;
+  /** Entries that it has ever read; null where the server does not know. */
+  readonly read: number | null;
   /** Null where the server does not know. */
   readonly lag: number | null;
   readonly consumers: readonly ConsumerFacts[];

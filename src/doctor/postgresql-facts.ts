@@ -3,6 +3,8 @@ import { postgresqlAddressOf } from '../connection/address-of-postgresql.ts';
 import type { Database } from '../connection/database.ts';
 import type { PostgresqlConfig } from '../connection/postgresql.ts';
 import { openDatabase } from '../connection/postgresql.ts';
+import { createConnector } from '../connection/postgresql-connector.ts';
+import { within } from '../connection/within.ts';
 import type { JsonObject } from '../message/message.ts';
 import { createPostgresqlHints } from '../outbox/postgresql-hint.ts';
 import { createPostgresqlOutbox } from '../outbox/postgresql-outbox.ts';
@@ -10,7 +12,8 @@ import { createPostgresqlOutboxAdmin } from '../outbox/postgresql-outbox-admin.t
 import type { WantedDatabase } from '../outbox/schema/check.ts';
 import { checkDatabase } from '../outbox/schema/check.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { DomaindError } from '../runtime/errors.ts';
+import { DomaindError, UnavailableError } from '../runtime/errors.ts';
+import { toError } from '../runtime/failure.ts';
 import type { DatabaseFacts, DatabaseState, OutboxFacts } from './facts.ts';
 import { isLocal, unreachedBy } from './redis-facts.ts';
 
@@ -22,6 +25,8 @@ export interface AskedDatabase {
   readonly targets: readonly { readonly target: string | null; readonly broker: string }[];
   /** Whether [outbox] hint is on. */
   readonly hint: boolean;
+  /** Whether to try NOTIFY as well: takes seconds where it is not heard. */
+  readonly tryNotify: boolean;
 }
 
 /** Gathers what is known of a database, on connections of its own. Never throws for a server's fault. */
@@ -42,6 +47,9 @@ export async function postgresqlFacts(
   }
 }
 
+/** A pooler whose backends are all taken lets us wait. */
+const poolPatienceMs = 1_000;
+
 interface Session {
   readonly server: string;
   readonly ssl: boolean;
@@ -55,7 +63,7 @@ async function stateOf(
   asked: AskedDatabase,
   clock: Clock,
 ): Promise<DatabaseState> {
-  const { wanted, hint } = asked;
+  const { wanted, hint, tryNotify } = asked;
   await database.bounded((sql) => sql`select 1`);
   const before = clock.now();
   const result = await database.bounded(
@@ -69,6 +77,8 @@ async function stateOf(
   if (session === undefined) throw new TypeError('a select without a table has one row');
   // A pooler hands out keys of its own (ADR-6).
   const pooled = result.state.pid !== session.pid;
+  const direct = config.directUri !== null;
+  const deaf = hint && pooled && !direct && !(await keepsItsSession(config, clock));
   const problems = await checkDatabase(database, wanted);
   const host = postgresqlAddressOf(config.uri).hosts[0]?.host ?? 'localhost';
   const sound = problems.every(
@@ -80,12 +90,37 @@ async function stateOf(
     encrypted: session.ssl,
     local: isLocal(host),
     pooled,
-    direct: config.directUri !== null,
-    notifies: hint ? await notifies(config, clock) : null,
+    direct,
+    notifies: deaf ? false : hint && tryNotify ? await notifies(config, clock) : null,
     skewMs: Math.round(session.now - (before + roundTrip / 2)),
     skewErrorMs: Math.ceil(roundTrip / 2),
     outboxes: sound ? await outboxesOf(database, asked) : [],
   };
+}
+
+/**
+ * Whether a pooler gives a client the same backend again after another client had a transaction: it does in session mode.
+ * A pooler hands out the backend that was used last, so the other one gets ours where it can be had.
+ */
+async function keepsItsSession(config: PostgresqlConfig, clock: Clock): Promise<boolean> {
+  const { name, uri, connectTimeoutMs } = config;
+  const connector = createConnector({ name, uri, connectTimeoutMs, maxAgeMs: Infinity }, { clock });
+  const links = await Promise.all([1, 2].map(() => connector.open({ onLost: () => undefined })));
+  const [ours, other] = links;
+  if (ours === undefined || other === undefined) throw new TypeError('two were opened');
+  const pid = async () => {
+    const [row] = await ours.sql.unsafe<{ pid: number }[]>('select pg_backend_pid() as pid');
+    return row?.pid;
+  };
+  try {
+    const before = await pid();
+    await other.sql.unsafe('begin');
+    const late = () => new UnavailableError('database_timeout', 'no backend is left');
+    const after = await within(clock, poolPatienceMs, pid(), late).catch(toError);
+    return after === before;
+  } finally {
+    for (const link of links) link.destroy();
+  }
 }
 
 /** Whether what is said by NOTIFY is heard, as the relay would hear it. */

@@ -19,10 +19,11 @@ export async function redisStreamFacts(
   const key = keyOf(stream);
   // The lane of a category has dead letters of its own; of partitions and replays they are told with their category.
   const letters = originOf(stream) === stream ? keyOf(deadLettersOf(stream)) : null;
-  const [length, groups, count, newest] = await ask.all(
+  const [length, groups, whole, count, newest] = await ask.all(
     [
       ['XLEN', key],
       ['XINFO', 'GROUPS', key],
+      ['XINFO', 'STREAM', key],
       ...(letters === null
         ? []
         : ([
@@ -39,6 +40,7 @@ export async function redisStreamFacts(
     found.push({
       group,
       pending: numberOf(fields.get('pending')) ?? 0,
+      read: numberOf(fields.get('entries-read')),
       lag: numberOf(fields.get('lag')),
       ...(await insideGroup(stream, group, ask, keyOf)),
     });
@@ -47,6 +49,7 @@ export async function redisStreamFacts(
     stream,
     exists: !(groups instanceof Error),
     length: numberOf(length) ?? 0,
+    added: numberOf(fieldsOf(whole ?? null).get('entries-added')),
     groups: found,
     retention,
     wanted,

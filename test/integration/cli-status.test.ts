@@ -144,7 +144,7 @@ describe('domaind status', () => {
   });
 
   it('prints tables of 80 columns', async () => {
-    const { out } = await ran('status', { isTty: true });
+    const { out } = await ran('status', { isTty: true, environment: { ...environment, NO_COLOR: '1' } });
     assert.match(out, /^OUTBOX +BROKER +PENDING +FAILED +ABANDONED +OLDEST\ndefault +default +2 +0 +1 +2m/m);
     assert.match(out, /^Shipping +3 +\S+ +1 +\S+ +bookshelf::order$/m);
     assert.match(out, /^1 +bookshelf::order:dlq$/m);

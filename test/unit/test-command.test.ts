@@ -52,7 +52,7 @@ describe('the arguments of npm test', () => {
 });
 
 describe('the servers that tests need', () => {
-  plant('bin/redis-server', 'debian/15/bin/initdb');
+  plant('bin/redis-server', 'bin/pgbouncer', 'debian/15/bin/initdb');
   const path = [join(folder, 'bin'), join(folder, 'none')].join(delimiter);
   const missing = (debian: string) =>
     missingServers(programFolders(path, { usual: [], debian: join(folder, debian) })).map(
@@ -69,7 +69,7 @@ describe('the servers that tests need', () => {
 
   it('are asked for in one sentence', () => {
     const advice = installAdvice(missingServers([]));
-    assert.match(advice, /redis-server and PostgreSQL .*apt-get install redis-server postgresql/);
+    assert.match(advice, /redis-server, PostgreSQL and PgBouncer .*apt-get install redis-server postgresql pgbouncer/);
     assert.equal(advice.match(/\.$/gm)?.length, 1);
   });
 
