@@ -15,10 +15,13 @@ export type {
   Handles,
   MessageName,
   MessageTypes,
+  MessageVersions,
   Payloads,
   ProcessOptions,
   RaiseOptions,
   Unchecked,
 } from './handler/handler.ts';
+export type { UpcasterDefinition, UpcasterInput, VersionOf } from './handler/upcaster.ts';
+export { upcaster } from './handler/upcaster.ts';
 export type { Json, JsonObject, Message, Metadata } from './message/message.ts';
-export { ConcurrencyError, NonRetryableError, RetryAfterError } from './runtime/errors.ts';
+export { ConcurrencyError, InvalidMessageError, NonRetryableError, RetryAfterError } from './runtime/errors.ts';

@@ -1,3 +1,4 @@
+import type { Config } from './config/config.ts';
 import { configFromTable } from './config/from-table.ts';
 import type { Table } from './config/tree.ts';
 import { isHandlerDefinition } from './handler/define.ts';
@@ -7,14 +8,18 @@ import { toLoadedHandler } from './handler/loaded-handler.ts';
 import type { MemoryDatabase } from './handler/memory-unit-of-work.ts';
 import type { Raised } from './handler/raised.ts';
 import { raisedCommand, raisedEvent } from './handler/raised.ts';
+import { upcastersIn } from './handler/upcaster.ts';
+import type { Catalog } from './message/catalog.ts';
 import type { NewMessage } from './message/compose.ts';
 import type { Json, JsonObject } from './message/message.ts';
 import type { Database } from './providers.ts';
 import { openProviders } from './providers.ts';
 import type { Millis, Random } from './runtime/clock.ts';
-import { DomaindError, UsageError } from './runtime/errors.ts';
+import { ConfigError, DomaindError, UsageError } from './runtime/errors.ts';
 import type { ManualClock } from './runtime/manual-clock.ts';
 import { createManualClock } from './runtime/manual-clock.ts';
+import { createCatalog } from './schema/catalog.ts';
+import { loadSchemas } from './schema/load-schemas.ts';
 import type { TelemetryEvent } from './telemetry/event.ts';
 import { createHealthState } from './telemetry/health.ts';
 import type { Watched } from './telemetry/monitor.ts';
@@ -91,6 +96,7 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
   const loopOptions = observedLoops(clock, random, emit);
   const providers = openProviders(config, { clock, random, emit, loopOptions, observer });
   const handlers = handlersIn(options.handlers, config.domain);
+  const catalog = await catalogIn(options.handlers, config);
   const worker = createWorker(config, handlers, ['relay', 'subscriptions'], providers, {
     id: 'test',
     clock,
@@ -98,13 +104,14 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
     emit,
     loopOptions,
     state: createHealthState(),
+    catalog,
     handlerLog: () => silent,
   });
   const soft = new AbortController();
   const hard = new AbortController();
   const running = worker.run({ soft: soft.signal, hard: hard.signal });
   await clock.advance(0);
-  const write = (raised: Raised) => void defaultOf(providers.databases).write([raised]);
+  const write = (raised: Raised) => void defaultOf(providers.databases).write([catalog.outgoing(raised)]);
   const ofHandler = (event: TelemetryEvent, handler: string) =>
     'subscription' in event && event.subscription === handler;
 
@@ -176,6 +183,21 @@ function handlersIn(
   const faults = loaded.flatMap((each) => each.faults.map((fault) => `${each.handler.name}: ${fault}`));
   if (faults.length > 0) throw new UsageError(faults.join('\n'));
   return loaded.map(({ handler }) => handler);
+}
+
+/** The schemas of `[schemas] path`, and the upcasters of the modules. */
+async function catalogIn(modules: TestDomainOptions['handlers'], { schemas: settings }: Config): Promise<Catalog> {
+  const { upcasts, faults: ofUpcasters } = upcastersIn('test', Object.entries(modules));
+  const schemas = await loadSchemas(settings.path);
+  const { catalog, faults } = createCatalog(settings, schemas, upcasts);
+  const bad = ofUpcasters.map(({ name, place, sentence }) => ({
+    code: 'bad_upcaster',
+    where: place,
+    message: `${name}: ${sentence}`,
+  }));
+  const all = [...schemas.faults, ...bad, ...faults];
+  if (all.length > 0) throw new ConfigError(all);
+  return catalog;
 }
 
 const toTestMessage = ({ kind, name, category, id, dataText }: NewMessage): TestMessage => ({

@@ -6,9 +6,12 @@ import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
 import type { PostgresqlConfig } from '../connection/postgresql.ts';
 import { openDatabase } from '../connection/postgresql.ts';
 import type { MessageName, Payloads } from '../handler/handler.ts';
+import type { Catalog } from '../message/catalog.ts';
+import { openCatalog } from '../message/catalog.ts';
 import type { NewMessage } from '../message/compose.ts';
 import { outboxCall, outboxParameters } from '../message/outbox-call.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
+import { loadCatalog } from '../schema/load-catalog.ts';
 import type { ClientProcessOptions, ClientRaiseOptions } from './messages.ts';
 import { commandOf, eventOf } from './messages.ts';
 import { idIn } from './write.ts';
@@ -30,6 +33,8 @@ export type ClientConfig =
       readonly schema?: string;
       /** Connections at most; default 10. */
       readonly poolSize?: number;
+      /** A folder of JSON Schemas that messages are checked by; default: they are not checked. */
+      readonly schemas?: string;
     };
 
 export interface ClientTransaction {
@@ -57,9 +62,11 @@ export interface Client {
 
 /** Opens a pool of connections; none is made before it is needed. Throws ConfigError or MisconfiguredError. */
 export async function connect(config: ClientConfig = {}): Promise<Client> {
-  const database = openDatabase(await databaseIn(config), { notice: () => undefined });
+  const { postgresql, catalog } = await settingsIn(config);
+  const database = openDatabase(postgresql, { notice: () => undefined });
 
-  async function write(message: NewMessage): Promise<string> {
+  async function write(asked: NewMessage): Promise<string> {
+    const message = catalog.outgoing(asked);
     try {
       const parameters = outboxParameters([message]);
       return idIn(await database.bounded((sql) => sql.unsafe(outboxCall(database.schema), parameters)));
@@ -71,15 +78,20 @@ export async function connect(config: ClientConfig = {}): Promise<Client> {
   return {
     process: async (name, data, options) => write(commandOf(name, data, options)),
     raise: async (name, options) => write(eventOf(name, options)),
-    transaction: (work) => within(database, work),
+    transaction: (work) => within(database, catalog, work),
     close: () => database.close(),
   };
 }
 
-async function within<T>(database: Database, work: (tx: ClientTransaction) => Promise<T>): Promise<T> {
+async function within<T>(
+  database: Database,
+  catalog: Catalog,
+  work: (tx: ClientTransaction) => Promise<T>,
+): Promise<T> {
   const transaction = database.transaction();
   const { sql } = transaction;
-  const write = async (message: NewMessage) => {
+  const write = async (asked: NewMessage) => {
+    const message = catalog.outgoing(asked);
     try {
       return idIn(await sql.unsafe(outboxCall(database.schema), outboxParameters([message])));
     } catch (error) {
@@ -107,16 +119,25 @@ function refusalIn(error: unknown): unknown {
   return ours ? new TypeError(cause.message, { cause: error }) : error;
 }
 
-async function databaseIn(config: ClientConfig): Promise<PostgresqlConfig> {
+interface Settings {
+  readonly postgresql: PostgresqlConfig;
+  readonly catalog: Catalog;
+}
+
+async function settingsIn(config: ClientConfig): Promise<Settings> {
   if (config.databaseUri !== undefined) {
-    const { databaseUri: uri, schema = 'public', poolSize = 10 } = config;
+    const { databaseUri: uri, schema = 'public', poolSize = 10, schemas = null } = config;
     const limits = { poolSize, maxOverflow: 0, connectTimeoutMs: 5_000, statementTimeoutMs: 30_000 };
-    return { provider: 'postgresql', name: 'default', uri, directUri: null, schema, ...limits };
+    const postgresql = { provider: 'postgresql', name: 'default', uri, directUri: null, schema, ...limits } as const;
+    const catalog = schemas === null ? openCatalog : await loadCatalog({ path: schemas, unknownFields: 'keep' });
+    return { postgresql, catalog };
   }
   const { config: path = null, database: name = 'default', env: overlay = null } = config;
   const loaded = await loadConfig({ path, env: overlay, cwd: cwd(), environment: env });
   const found = loaded.config.databases.get(name);
-  if (found?.provider === 'postgresql') return found;
+  if (found?.provider === 'postgresql') {
+    return { postgresql: found, catalog: await loadCatalog(loaded.config.schemas) };
+  }
   const fault = found === undefined ? 'is not in' : 'is of provider memory in';
   throw new MisconfiguredError('no_database', `[databases.${name}] ${fault} ${loaded.config.file}`);
 }

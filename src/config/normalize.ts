@@ -47,7 +47,10 @@ export function normalize(tree: Table, file: string, env: string | null): Config
       batchSize: sure.number('consume_idempotency', 'cleanup', 'batch_size'),
     },
     caches: normalizeCaches(sure),
-    schemas: { path: mapped(reader.text(['schemas', 'path']), absolute) },
+    schemas: {
+      path: mapped(reader.text(['schemas', 'path']), absolute),
+      unknownFields: unknownFields(sure.text('schemas', 'unknown_fields')),
+    },
     snapshotThreshold: sure.number('snapshot_threshold'),
     custom: freeTable(reader.stated(['custom'])),
     withoutEffect: keysWithoutEffect(tree),
@@ -55,6 +58,8 @@ export function normalize(tree: Table, file: string, env: string | null): Config
 }
 
 const processing = (text: string): 'async' | 'sync' => (text === 'sync' ? 'sync' : 'async');
+const unknownFields = (text: string): 'keep' | 'strip' | 'refuse' =>
+  text === 'strip' || text === 'refuse' ? text : 'keep';
 const mapped = <Result>(value: string | null, change: (value: string) => Result): Result | null =>
   value === null ? null : change(value);
 

@@ -23,4 +23,6 @@ export type CacheConfig =
 export interface SchemasConfig {
   /** A folder of JSON Schemas of messages, absolute, or null. */
   readonly path: string | null;
+  /** What becomes of a field of a payload that its schema does not name. */
+  readonly unknownFields: 'keep' | 'strip' | 'refuse';
 }

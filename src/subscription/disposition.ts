@@ -3,7 +3,7 @@ import type { Outcome } from '../handler/invoke.ts';
 import type { BackoffPolicy } from '../runtime/backoff.ts';
 import { backoff } from '../runtime/backoff.ts';
 import type { Millis, Random } from '../runtime/clock.ts';
-import { CrashLoopError, classNamesOf, DecodeError, isErrorNamed } from '../runtime/errors.ts';
+import { CrashLoopError, classNamesOf, DeadlinePassedError, DecodeError, isErrorNamed } from '../runtime/errors.ts';
 
 /** What is to become of a delivery. */
 export type Disposition =
@@ -41,6 +41,8 @@ export function decide(
       const { error } = outcome;
       const rule = ruleFor(error, retry.rules);
       if (rule !== null && rule.action !== 'retry') return { kind: rule.action, error };
+      // Nobody waits for it any more: no reason to stop for.
+      if (error instanceof DeadlinePassedError && retry.onExhausted === 'halt') return { kind: 'discard', error };
       const maxAttempts = rule?.maxAttempts ?? retry.maxAttempts;
       if (isHopeless(error) || attempt >= maxAttempts) return { kind: retry.onExhausted, error };
       const policy = rule === null ? retry.backoff : backoffBy(rule, retry.backoff);
@@ -68,7 +70,10 @@ function backoffBy({ delayMs, factor, maxDelayMs }: RetryRule, policy: BackoffPo
 }
 
 const isHopeless = (error: Error): boolean =>
-  error instanceof DecodeError || error instanceof CrashLoopError || isErrorNamed(error, 'NonRetryableError');
+  error instanceof DecodeError ||
+  error instanceof CrashLoopError ||
+  error instanceof DeadlinePassedError ||
+  isErrorNamed(error, 'NonRetryableError');
 
 /** The wait that a RetryAfterError asks for, or null. */
 function askedFor(error: Error): Millis | null {

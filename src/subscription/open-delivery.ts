@@ -1,11 +1,13 @@
 import type { Delivery } from '../broker/broker.ts';
 import type { Incoming } from '../handler/incoming.ts';
 import { correlationIdOf, openExternal } from '../handler/incoming.ts';
-import type { Invocable, InvokeDeps } from '../handler/invoke.ts';
+import type { Invocable, InvokeDeps, Outcome } from '../handler/invoke.ts';
 import { invoke } from '../handler/invoke.ts';
 import type { QuickRetries, QuickRetriesDeps } from '../handler/quick-retries.ts';
 import { withQuickRetries } from '../handler/quick-retries.ts';
+import { openCatalog } from '../message/catalog.ts';
 import { decode } from '../message/codec.ts';
+import { deadlineIn, deadlinePassed } from '../message/deadline.ts';
 import { DecodeError } from '../runtime/errors.ts';
 import { toError } from '../runtime/failure.ts';
 import type { Opened } from './opened.ts';
@@ -19,12 +21,29 @@ export function createOpen(
   deps: InvokeDeps & { readonly quickRetries: QuickRetries } & QuickRetriesDeps,
 ): (delivery: Delivery) => Opened {
   const external = handler.kind === 'subscriber';
+  const { catalog = openCatalog, clock } = deps;
 
   function incomingIn({ body, stream, id, bare, raw }: Delivery): Incoming {
     if (raw !== null) throw new DecodeError('not_utf8', 'the body is not UTF-8');
     if (external) return openExternal(body, stream, id);
     if (bare) throw new DecodeError('no_data_field', 'the entry has no field named data');
     return decode(body);
+  }
+
+  /**
+   * The message as the handler is to see it. One that it has no function for is another handler's to refuse. Whatever is
+   * wrong is the outcome of the attempt: no handler is called.
+   */
+  function prepared(incoming: Incoming): Incoming | Error {
+    if (incoming.kind === 'EXTERNAL') return incoming;
+    if (!handler.handles.has(incoming.name) && !handler.handles.has('$any')) return incoming;
+    const deadlineAt = deadlineIn(incoming.metadata.headers);
+    if (deadlineAt !== null && deadlineAt <= clock.now()) return deadlinePassed(deadlineAt);
+    try {
+      return catalog.incoming(incoming);
+    } catch (thrown) {
+      return toError(thrown);
+    }
   }
 
   return (delivery) => {
@@ -51,9 +70,10 @@ export function createOpen(
           ended ??= new Set();
           return ended;
         };
-        const call = () => {
-          const given = fresh ?? incomingIn(delivery);
+        const call = async (): Promise<Outcome> => {
+          const given = prepared(fresh ?? incomingIn(delivery));
           fresh = null;
+          if (given instanceof Error) return { kind: 'failed', error: given };
           return invoke(handler, given, { entryId, attempt, signal, done }, deps);
         };
         return withQuickRetries(call, deps.quickRetries, deps);

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { IngressConfig } from '../config/config.ts';
 import type { Json, JsonObject } from '../message/message.ts';
-import { MisconfiguredError, UnavailableError, UsageError } from '../runtime/errors.ts';
+import { InvalidMessageError, MisconfiguredError, UnavailableError, UsageError } from '../runtime/errors.ts';
 import type { Accept, Accepted } from './accept.ts';
 import type { Emit } from './event.ts';
 import type { Answer, HttpLimits, HttpServer } from './http-server.ts';
@@ -62,6 +62,7 @@ export function createIngressServer(config: Omit<IngressConfig, 'enabled'>, deps
       return { status: 202, body: `${JSON.stringify({ message_id: messageId })}\n` };
     } catch (error) {
       if (error instanceof UsageError) return refusal(422, 'invalid_request', error.message);
+      if (error instanceof InvalidMessageError) return refusal(422, 'invalid_payload', error.message);
       if (!(error instanceof UnavailableError)) throw error;
       const headers = { 'Retry-After': String(retryAfterSeconds) };
       return refusal(503, 'unavailable', 'the message could not be kept now; send it again', { headers });

@@ -178,7 +178,7 @@ describe('the handlers folder', () => {
   });
 
   it('may be none at all: then there are no handlers', async () => {
-    assert.deepEqual(await load([]), { handlers: [], warnings: [] });
+    assert.deepEqual(await load([]), { handlers: [], upcasters: [], warnings: [] });
   });
 
   it('warns of a file that others may write to where it is root’s', async () => {
@@ -372,7 +372,7 @@ describe('a handler in TypeScript', () => {
 describe('a module whose exports are wrong', () => {
   it('says what it exports and what it should', async () => {
     assert.deepEqual(await faultsOf({ 'order.js': 'export const a = 1; export function b() {}' }), [
-      'order.js exports a, b: none is made by commandHandler, eventHandler, projector or subscriber; ' +
+      'order.js exports a, b: none is made by commandHandler, eventHandler, projector, subscriber or upcaster; ' +
         'if it is no handler module, name it _order.js',
     ]);
     assert.match((await faultsOf({ 'order.js': 'const a = 1;' })).join(), /^order\.js exports nothing; if it is no/);
