@@ -43,17 +43,14 @@ export async function readEvents(asked: Asked): Promise<number> {
 
 function show({ given, io }: Asked, messages: readonly StoredMessage[]): void {
   const withPayload = given.flag('payload');
-  if (given.flag('json'))
-    return io.out(
-      JSON.stringify(
-        messages.map((each) => jsonOf(each, withPayload)),
-        null,
-        2,
-      ),
-    );
-  if (messages.length === 0) return;
-  if (!withPayload) return io.out(table(io, headings, messages.map(cellsOf)));
-  for (const message of messages) showWhole(io, message);
+  if (given.flag('json')) {
+    const json = messages.map((each) => jsonOf(each, withPayload));
+    io.out(JSON.stringify(json, null, 2));
+  } else if (withPayload) {
+    for (const message of messages) showWhole(io, message);
+  } else if (messages.length > 0) {
+    io.out(table(io, headings, messages.map(cellsOf)));
+  }
 }
 
 function showWhole(io: Asked['io'], message: StoredMessage): void {

@@ -5,6 +5,7 @@
  *   stream              bookshelf::order-42           command stream      bookshelf::order:command-42
  *   partition           bookshelf::order:42           lane                bookshelf::order:backfill
  *   dead letters        <stream>:dlq                  index of partitions <category>:__partitions__
+ *   snapshots           bookshelf::order:snapshot-42
  *   replay to a group   <stream>:__replay__:<group>
  *   owner of a key      <group>:<key>:__lease__        how often it changed    <group>:<key>:__generation__
  */
@@ -33,6 +34,9 @@ export const commandCategory = (category: string): string =>
   category.endsWith(':command') ? category : `${category}:command`;
 
 export const streamOf = (category: string, id: string): string => `${category}-${id}`;
+
+/** Where snapshots of an event-sourced aggregate are. */
+export const snapshotStreamOf = (category: string, id: string): string => `${category}:snapshot-${id}`;
 
 /** The category of a stream: the text before its first `-`. */
 export function categoryOfStream(stream: string): string {
