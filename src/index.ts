@@ -1,4 +1,5 @@
 export type {
+  BatchProjectorInput,
   CommandHandlerInput,
   EventHandlerInput,
   ProjectorInput,
@@ -6,19 +7,23 @@ export type {
 } from './handler/define.ts';
 export { commandHandler, eventHandler, projector, subscriber } from './handler/define.ts';
 export type {
+  BatchContext,
   Collection,
+  CommandHandles,
   Handle,
   HandlerContext,
   HandlerDefinition,
   HandlerLog,
   HandlerOptions,
   Handles,
+  HookContext,
   MessageName,
   MessageTypes,
   MessageVersions,
   Payloads,
   ProcessOptions,
   RaiseOptions,
+  Siblings,
   Unchecked,
 } from './handler/handler.ts';
 export type { UpcasterDefinition, UpcasterInput, VersionOf } from './handler/upcaster.ts';

@@ -90,7 +90,7 @@ async function commit({ work }: Scope): Promise<'ok' | 'duplicate'> {
  * Rolls back and says how it ended. That the message was handled before, or that the database is gone, outweighs what
  * the handler made of it: it may have caught that and thrown an error of its own.
  */
-async function undo({ work }: Scope, error: Error): Promise<Outcome> {
+export async function undo({ work }: Scope, error: Error): Promise<Outcome> {
   await work?.rollback();
   if (work?.state === 'duplicate') return { kind: 'done', effect: 'duplicate', value: undefined };
   const outage = error instanceof UnavailableError ? error : (work?.outageBehind(error) ?? null);

@@ -20,6 +20,8 @@ export interface LogFacts {
   readonly message_type: string | null;
   readonly correlation_id: string | null;
   readonly attempt: number;
+  /** Of a batch: how many there are; the message is the first of them. */
+  readonly messages?: number;
 }
 
 /** What is known of a delivery beside its message. */

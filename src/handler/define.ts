@@ -1,4 +1,7 @@
+import type { Message } from '../message/message.ts';
+import { batchIn, handlesOf } from './define-batch.ts';
 import type {
+  BatchContext,
   CommandHandles,
   HandlerContext,
   HandlerDefinition,
@@ -7,6 +10,7 @@ import type {
   HandlerOptions,
   Handles,
   Handling,
+  MessageName,
   Unchecked,
 } from './handler.ts';
 import { handlerMark } from './handler.ts';
@@ -21,6 +25,24 @@ export interface CommandHandlerInput extends HandlerOptions {
 export interface ProjectorInput extends HandlerOptions {
   readonly categories: readonly string[];
   readonly handles: Handles;
+  readonly batch?: never;
+}
+
+/**
+ * A projector that takes what is there at once. Its inbox rows go first and it is all one transaction; where that fails,
+ * `handle` is called with each message by itself, so that one that cannot be handled does not hold up the rest.
+ */
+export interface BatchProjectorInput extends HandlerOptions {
+  readonly categories: readonly string[];
+  readonly handles?: never;
+  readonly batch: {
+    /** Messages at most, 2 to 10000. */
+    readonly size: number;
+    /** The messages to be called with; those of other names are acknowledged. Default: all. */
+    readonly types?: readonly MessageName[];
+    /** The messages in the order of their streams, those that were handled before left out. */
+    readonly handle: (messages: readonly Message<Unchecked>[], ctx: BatchContext) => unknown;
+  };
 }
 
 export type EventHandlerInput =
@@ -49,9 +71,13 @@ export function eventHandler(input: EventHandlerInput): HandlerDefinition {
 }
 
 /** Keeps a read model up to date with the events of one or more categories. */
-export function projector(input: ProjectorInput): HandlerDefinition {
-  const { categories, handles, ...options } = given(input);
-  return define('projector', projector, categories, 'default', handles, options);
+export function projector(input: ProjectorInput | BatchProjectorInput): HandlerDefinition {
+  const { categories, handles, batch, ...options } = given(input);
+  if (batch === undefined) return define('projector', projector, categories, 'default', handles, options);
+  const { faults, taken } = batchIn(batch, handles);
+  const each = taken === null ? { $any: () => undefined } : handlesOf(taken);
+  const definition = define('projector', projector, categories, 'default', each, options);
+  return Object.freeze({ ...definition, batch: taken, faults: Object.freeze([...definition.faults, ...faults]) });
 }
 
 /** Takes in the messages of an external stream: the bridge from other systems into this domain. */
@@ -104,6 +130,7 @@ function define(
     options: Object.freeze(options as HandlerOptions),
     sources: Object.freeze(Array.isArray(sources) ? sources.filter(isText) : []),
     broker: String(broker),
+    batch: null,
     handles: new Map(all.flatMap(([name, value]) => handlingIn(name, value))),
     faults: Object.freeze(faults),
     place: placeOfCall(maker),

@@ -167,6 +167,8 @@ export interface HandlerDefinition {
   readonly broker: string;
   /** A Map, so that a message named `toString` or `__proto__` finds nothing that nobody put there. */
   readonly handles: ReadonlyMap<string, Handling>;
+  /** Of a projector that takes many messages at once; `handles` has the same for one. */
+  readonly batch: Batch | null;
   /** What is wrong with it, one sentence each: reported, with the name of the export, by whoever takes it. */
   readonly faults: readonly string[];
   /** Where it was made, `file:line:column`, or null where that is not known. */
@@ -175,6 +177,18 @@ export interface HandlerDefinition {
 
 /** A function of `handles` once its payload's type is forgotten: it is called with what the wire brings. */
 export type HandlerFunction = (message: never, ctx: HandlerContext) => unknown;
+
+/** What a batch function may do: all that does not need to know which message it is for. */
+export type BatchContext = Pick<HandlerContext, 'attempt' | 'signal' | 'log' | 'sql' | 'store' | 'config'>;
+
+/** A function for many messages at once, in one transaction. */
+export interface Batch {
+  /** Messages at most. */
+  readonly size: number;
+  /** The names of the messages that it is called with; null: all. */
+  readonly types: ReadonlySet<string> | null;
+  readonly handle: (messages: never, ctx: BatchContext) => unknown;
+}
 
 /** A function, or several by name. */
 export type Handling = HandlerFunction | ReadonlyMap<string, HandlerFunction>;

@@ -1,7 +1,7 @@
 import type { DomainConfig } from '../config/config.ts';
 import type { JsonObject } from '../message/message.ts';
 import { categoryOf, commandCategory, isCategory, isStreamName } from '../message/stream-name.ts';
-import type { ErrorHook, HandlerDefinition, HandlerKind, HandlerOptions, Handling } from './handler.ts';
+import type { Batch, ErrorHook, HandlerDefinition, HandlerKind, HandlerOptions, Handling } from './handler.ts';
 import { handlerMark } from './handler.ts';
 
 /** A handler of a module, with its names as the domain knows them: what a subscription is made from. */
@@ -18,6 +18,8 @@ export interface LoadedHandler {
   readonly broker: string;
   readonly database: string;
   readonly handles: ReadonlyMap<string, Handling>;
+  /** Of a projector that takes many messages at once. */
+  readonly batch: Batch | null;
   /** Told of each attempt that failed. */
   readonly handleError: ErrorHook | null;
   /** Other names of its table `[server.subscriptions.<name>]`: `Commands:order`. */
@@ -45,7 +47,7 @@ export function toLoadedHandler(
   { file, name: exportName, definition }: Export,
   { normalized: domain }: DomainConfig,
 ): { readonly handler: LoadedHandler; readonly faults: readonly string[] } {
-  const { options, sources, broker, handles, place } = definition;
+  const { options, sources, broker, handles, batch, place } = definition;
   const kind = definition[handlerMark];
   const name = options.name ?? exportName;
   const group = options.group ?? `${domain}.${name}`;
@@ -68,6 +70,8 @@ export function toLoadedHandler(
     broker,
     database: options.database ?? 'default',
     handles,
+    // A definition of an older copy of this package has none.
+    batch: batch ?? null,
     handleError: options.handleError ?? null,
     aliases: kind === 'command_handler' ? sources.map((source) => `Commands:${source}`) : [],
     profile: options.profile ?? null,

@@ -55,6 +55,13 @@ export function createOpen(
       return { ...unreadable, key: delivery.id, run: async () => ({ kind: 'failed', error }) };
     }
     const { id: entryId } = delivery;
+    // What the first call was given may have been changed by it; the next one gets its own.
+    let fresh: Incoming | null = incoming;
+    const take = (): Incoming | Error => {
+      const given = prepared(fresh ?? incomingIn(delivery));
+      fresh = null;
+      return given;
+    };
     return {
       // Entries of external streams name no aggregate: each is its own.
       key: incoming.kind === 'EXTERNAL' ? entryId : incoming.stream,
@@ -63,20 +70,21 @@ export function createOpen(
       correlationId: correlationIdOf(incoming),
       raisedAt: incoming.kind === 'EXTERNAL' ? null : instantOf(incoming.time),
       run({ attempt, signal }) {
-        // What the first call was given may have been changed by it; the next one gets its own.
-        let fresh: Incoming | null = incoming;
         let ended: Set<string> | null = null;
         const done = () => {
           ended ??= new Set();
           return ended;
         };
         const call = async (): Promise<Outcome> => {
-          const given = prepared(fresh ?? incomingIn(delivery));
-          fresh = null;
+          const given = take();
           if (given instanceof Error) return { kind: 'failed', error: given };
           return invoke(handler, given, { entryId, attempt, signal, done }, deps);
         };
         return withQuickRetries(call, deps.quickRetries, deps);
+      },
+      take() {
+        const given = take();
+        return given instanceof Error || given.kind === 'EXTERNAL' ? null : given;
       },
     };
   };

@@ -1,4 +1,5 @@
 import type { Outcome } from '../handler/invoke.ts';
+import type { Message } from '../message/message.ts';
 import type { Millis } from '../runtime/clock.ts';
 
 /** How the handler is run on a delivery whose body has been understood. */
@@ -19,4 +20,6 @@ export interface Opened {
   readonly raisedAt: Millis | null;
   /** Never rejects. A body that could not be decoded answers `failed` with the DecodeError. */
   readonly run: (run: Run) => Promise<Outcome>;
+  /** The message for a batch, once: what is taken may be changed by its handler. Null where it is to run by itself. */
+  readonly take?: () => Message | null;
 }

@@ -7,8 +7,9 @@ import type { Service, Shutdown } from '../runtime/service.ts';
 import type { Wake } from '../runtime/wake.ts';
 import { createWake } from '../runtime/wake.ts';
 import type { Emit } from '../telemetry/event.ts';
+import { createHandling } from './create-handling.ts';
+import type { BatchDeps } from './handle-batch.ts';
 import type { Handling } from './handling.ts';
-import { createHandling } from './handling.ts';
 import type { InHand } from './in-hand.ts';
 import { createInHand } from './in-hand.ts';
 import type { Opened } from './opened.ts';
@@ -23,6 +24,8 @@ export interface SubscriptionDeps {
   /** Joins the group. Called again until it succeeds. */
   readonly join: () => Promise<Consumer>;
   readonly open: (delivery: Delivery) => Opened;
+  /** Of a handler that takes many at once. */
+  readonly batch?: BatchDeps | null;
   readonly clock: Clock;
   readonly random: Random;
   readonly emit: Emit;

@@ -1,6 +1,8 @@
 import type { Broker } from '../broker/broker.ts';
 import type { Config } from '../config/config.ts';
+import type { LogFacts } from '../handler/context.ts';
 import { createDeadlines } from '../handler/deadlines.ts';
+import { invokeBatch } from '../handler/invoke-batch.ts';
 import { openCatalog } from '../message/catalog.ts';
 import { replayOf } from '../message/stream-name.ts';
 import type { Providers } from '../providers.ts';
@@ -26,30 +28,38 @@ export function subscriptionFor(
     hard,
     ...(lingering === undefined ? {} : { onLinger: lingering.add }),
   });
-  const open = createOpen(handler, {
+  const invokeDeps = {
     domain: config.domain.normalized,
     config: config.custom,
     unitsOfWork: providers.database(handler.database).unitsOfWork,
-    log: ({ handler: subscription, ...facts }) => handlerLog({ subscription, ...facts }),
+    log: ({ handler: subscription, ...facts }: LogFacts) => handlerLog({ subscription, ...facts }),
     deadlines,
     ...(running === undefined ? {} : { running }),
+  };
+  const open = createOpen(handler, {
+    ...invokeDeps,
     quickRetries: config.server,
     catalog: deps.catalog ?? openCatalog,
     clock,
     random,
     hard,
   });
-  const subscription = createSubscription(settings, {
-    name,
-    stream: handler.streams.join(', '),
-    join: () =>
-      broker.consume({ streams: lanes, aside: replaysOf(streams, group, broker), group, consumer: `${name}-${id}` }),
-    open,
-    clock,
-    random,
-    emit,
-    loopOptions,
-  });
+  const { batch } = handler;
+  const subscription = createSubscription(
+    batch === null ? settings : { ...settings, batchSize: Math.max(settings.batchSize, batch.size) },
+    {
+      name,
+      stream: handler.streams.join(', '),
+      join: () =>
+        broker.consume({ streams: lanes, aside: replaysOf(streams, group, broker), group, consumer: `${name}-${id}` }),
+      open,
+      batch: batch === null ? null : { size: batch.size, run: (items) => invokeBatch(name, batch, items, invokeDeps) },
+      clock,
+      random,
+      emit,
+      loopOptions,
+    },
+  );
   return {
     name,
     async run(shutdown) {
