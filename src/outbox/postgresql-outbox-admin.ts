@@ -150,7 +150,8 @@ async function countByStatus(sql: Sql, table: Fragment, schema: string): Promise
 const iso = (sql: Sql, value: Fragment) =>
   sql`to_char((${value}) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')`;
 
-const columns = (sql: Sql) => sql`
+/** What RowFacts are read from, of rows `o`. */
+export const columns = (sql: Sql) => sql`
   o.id, o.message_id as "messageId", o.stream_name as stream, o.category, o.type, o.status, o.priority,
   o.partition_key as "partitionKey", o.target_broker as "targetBroker", o.correlation_id as "correlationId",
   o.causation_id as "causationId", o.retry_count as "retryCount", ${iso(sql, sql`o.next_retry_at`)} as "nextRetryAt",

@@ -23,6 +23,7 @@ const allowed: Record<string, readonly string[]> = {
   subscription: [...base, 'broker', 'event-store', 'handler'],
   client: [...base, 'config', 'schema', 'handler', 'outbox'],
   doctor: [...base, 'broker', 'outbox'],
+  explain: [...base, 'broker', 'outbox'],
   'providers.ts': ['*'],
   'worker.ts': ['*'],
   worker: ['*'],
