@@ -13,6 +13,8 @@ export interface DaemonSettings {
   /** Rows of one batch of the relay. */
   readonly batch?: number;
   readonly poolSize?: number;
+  /** Whether writers wake the relay. */
+  readonly hint?: boolean;
   readonly profile?: 'production' | 'batch';
   readonly environment?: Environment;
 }
@@ -36,7 +38,13 @@ export async function startDaemon(place: Place, settings: DaemonSettings): Promi
 }
 
 /** Servers are named by DATABASE_URL and REDIS_URL. */
-export function domainToml({ handlers, batch = 500, poolSize = 5, profile = 'production' }: DaemonSettings): string {
+export function domainToml({
+  handlers,
+  batch = 500,
+  poolSize = 5,
+  profile = 'production',
+  hint = true,
+}: DaemonSettings): string {
   const path = handlers === null || handlers.startsWith('/') ? handlers : handlerFile(handlers);
   return `
 name = "bench"
@@ -52,6 +60,7 @@ provider = "redis"
 URI = "\${REDIS_URL}"
 [outbox]
 messages_per_tick = ${batch}
+hint = ${hint}
 [server]
 default_subscription_type = "stream"
 default_subscription_profile = "${profile}"

@@ -2,9 +2,10 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { functions } from '../../src/outbox/schema/functions.ts';
 import type { Bench } from '../harness/bench.ts';
 import { startDaemon } from '../harness/daemon.ts';
-import { aggregates, category, payload, settle } from '../harness/messages.ts';
+import { aggregates, category, domain, payload, settle } from '../harness/messages.ts';
 import type { Place } from '../harness/place.ts';
 import type { Contender } from '../harness/side-by-side.ts';
 import { sideBySide } from '../harness/side-by-side.ts';
@@ -12,7 +13,22 @@ import { sideBySide } from '../harness/side-by-side.ts';
 const run = promisify(execFile);
 const clients = 4;
 
-/** What the relay takes away from those who write to the outbox as fast as they can. */
+/** The functions as they would be if nobody had to be woken. */
+const withoutHint = functions({
+  q: '"public"',
+  normalized: domain,
+  camel: 'Bench',
+  hint: null,
+  externalHint: null,
+});
+
+async function definitions(sql: Place['sql']): Promise<readonly string[]> {
+  const rows = await sql<{ text: string }[]>`
+    select pg_get_functiondef(oid) as text from pg_proc where proname in ('outbox_raise_event', 'outbox_process_command')`;
+  return rows.map(({ text }) => text);
+}
+
+/** What waking the relay, and the relay itself, take away from those who write to the outbox as fast as they can. */
 export const writers: Bench = {
   name: 'writers',
   async run(place) {
@@ -24,19 +40,25 @@ export const writers: Bench = {
       `\\set n random(1, ${aggregates})
 select outbox_raise_event('OrderPlaced', '${category}', 'ord-' || :n, '${text}'::json);\n`,
     );
-    const alone: Contender = { name: 'relay stopped', measure: () => measureWriters(place, script) };
-    const relayed: Contender = {
-      name: 'relay running',
+    const withHint = await definitions(place.sql);
+    const relayed = (name: string, texts: readonly string[], hint: boolean): Contender => ({
+      name,
       async measure() {
-        const daemon = await startDaemon(place, { only: 'relay', handlers: null });
+        for (const text of texts) await place.sql.unsafe(text);
+        const daemon = await startDaemon(place, { only: 'relay', handlers: null, hint });
         try {
           return await Promise.race([measureWriters(place, script), daemon.broke]);
         } finally {
           await daemon.stop();
         }
       },
-    };
-    return sideBySide('relay writers', relayed, [{ ...alone, target: null }], options.rounds, progress);
+    });
+    const ours = relayed('hint', withHint, true);
+    const rivals = [
+      { ...relayed('no hint', withoutHint, false), target: 0.95 },
+      { name: 'relay stopped', measure: () => measureWriters(place, script), target: null },
+    ];
+    return sideBySide('relay writers', ours, rivals, options.rounds, progress);
   },
 };
 

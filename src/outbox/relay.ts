@@ -26,7 +26,7 @@ export interface RelayDeps {
 }
 
 /** The first poll of an outbox that has just run empty comes after this; each further one after twice the rest. */
-const firstRestMs = 4;
+const firstRestMs = 2;
 const steps = 12;
 const idleMs = (emptyPolls: number): Millis => firstRestMs * 2 ** Math.min(emptyPolls, steps);
 
