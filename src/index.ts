@@ -20,6 +20,7 @@ export type {
   MessageName,
   MessageTypes,
   MessageVersions,
+  NewEvent,
   Payloads,
   ProcessOptions,
   RaiseOptions,
@@ -28,5 +29,6 @@ export type {
 } from './handler/handler.ts';
 export type { UpcasterDefinition, UpcasterInput, VersionOf } from './handler/upcaster.ts';
 export { upcaster } from './handler/upcaster.ts';
+export type { AggregateName, Fold, Loaded, LoadOptions } from './message/aggregate.ts';
 export type { Json, JsonObject, Message, Metadata } from './message/message.ts';
 export { ConcurrencyError, InvalidMessageError, NonRetryableError, RetryAfterError } from './runtime/errors.ts';

@@ -6,6 +6,7 @@ import type { BrokerConfig, Config, DatabaseConfig } from './config/config.ts';
 import type { DatabaseNotice } from './connection/database.ts';
 import type { PostgresqlConfig } from './connection/postgresql.ts';
 import { openDatabase } from './connection/postgresql.ts';
+import { createAggregates } from './event-store/aggregates.ts';
 import type { OpenedEventStore } from './event-store/event-store.ts';
 import { createMemoryEventStore } from './event-store/memory-event-store.ts';
 import { createMessageDbEventStore } from './event-store/message-db-event-store.ts';
@@ -17,6 +18,7 @@ import { createPostgresqlInbox } from './handler/postgresql-inbox.ts';
 import { createPostgresqlUnitsOfWork } from './handler/postgresql-unit-of-work.ts';
 import type { Raised } from './handler/raised.ts';
 import type { UnitsOfWork } from './handler/unit-of-work.ts';
+import type { Aggregates } from './message/aggregate.ts';
 import type { NewMessage } from './message/compose.ts';
 import { createHint } from './outbox/hint.ts';
 import { createMemoryOutbox } from './outbox/memory-outbox.ts';
@@ -83,9 +85,16 @@ export interface MemoryObserver {
 
 /** Opens every database and broker of a configuration: the one place that knows all adapters. Connects to nothing yet. */
 export function openProviders(config: Config, deps: ProvidersDeps): Providers {
-  const databases = new Map([...config.databases].map(([name, each]) => [name, openOne(each, config, deps)]));
-  const brokers = new Map([...config.brokers].map(([name, each]) => [name, openBroker(each, deps)]));
   const eventStore = openEventStore(config, deps);
+  const aggregatesOf = (name: string) =>
+    createAggregates(
+      { domain: config.domain, snapshotThreshold: config.snapshotThreshold, shared: eventStore.sharedWith.has(name) },
+      { store: eventStore.store, clock: deps.clock },
+    );
+  const databases = new Map(
+    [...config.databases].map(([name, each]) => [name, openOne(each, config, deps, aggregatesOf(name))]),
+  );
+  const brokers = new Map([...config.brokers].map(([name, each]) => [name, openBroker(each, deps)]));
   const named = <T>(all: ReadonlyMap<string, T>, table: string, name: string): T => {
     const found = all.get(name);
     if (found !== undefined) return found;
@@ -135,16 +144,21 @@ function openEventStore({ eventStore, databases }: Config, { clock, emit }: Prov
   return { store: createMessageDbEventStore(database), sharedWith: new Set(shared) };
 }
 
-function openOne(config: DatabaseConfig, domain: Config, deps: ProvidersDeps): Database {
+function openOne(config: DatabaseConfig, domain: Config, deps: ProvidersDeps, aggregates: Aggregates): Database {
   switch (config.provider) {
     case 'memory':
-      return openMemory(config.name, domain, deps);
+      return openMemory(config.name, domain, deps, aggregates);
     case 'postgresql':
-      return openPostgresql(config, domain, deps);
+      return openPostgresql(config, domain, deps, aggregates);
   }
 }
 
-function openMemory(name: string, { domain, outbox: settings }: Config, deps: ProvidersDeps): Database {
+function openMemory(
+  name: string,
+  { domain, outbox: settings }: Config,
+  deps: ProvidersDeps,
+  aggregates: Aggregates,
+): Database {
   const { clock, random, emit, observer } = deps;
   const wakes = new Map<number, Wake>();
   const wakeOf = (place: number): Wake => {
@@ -174,7 +188,7 @@ function openMemory(name: string, { domain, outbox: settings }: Config, deps: Pr
   observer?.opened(database);
   return {
     name,
-    unitsOfWork: createMemoryUnitsOfWork(database),
+    unitsOfWork: createMemoryUnitsOfWork(database, aggregates),
     outbox: settings === null ? null : outbox,
     leases: outbox.leases,
     inbox: null,
@@ -191,6 +205,7 @@ function openPostgresql(
   config: PostgresqlConfig,
   { outbox: settings, domain: { normalized, camel } }: Config,
   deps: ProvidersDeps,
+  aggregates: Aggregates,
 ): Database {
   const { clock, emit, loopOptions } = deps;
   const { name } = config;
@@ -210,7 +225,7 @@ function openPostgresql(
   };
   return {
     name,
-    unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null }),
+    unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null, aggregates }),
     outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
     leases: createPostgresqlLeases(database),
     inbox: createPostgresqlInbox(database),

@@ -1,15 +1,18 @@
+import type { AggregateName, Fold, Loaded, LoadOptions } from '../message/aggregate.ts';
 import type { Catalog } from '../message/catalog.ts';
 import { openCatalog } from '../message/catalog.ts';
 import type { JsonObject } from '../message/message.ts';
+import { categoryOf } from '../message/stream-name.ts';
 import { UnavailableError } from '../runtime/errors.ts';
+import { askedAppend, namesIn } from './appended.ts';
 import type { Cut } from './deadlines.ts';
 import type { HandlerContext, HandlerLog } from './handler.ts';
 import type { Incoming } from './incoming.ts';
 import { correlationIdOf, traceparentOf } from './incoming.ts';
 import type { Lineage, Raised } from './raised.ts';
-import { raisedCommand, raisedEvent } from './raised.ts';
+import { raisedCommand, raisedEvent, withLineage } from './raised.ts';
 import type { UnitOfWork, UnitsOfWork } from './unit-of-work.ts';
-import { ClosedError } from './unit-of-work.ts';
+import { ClosedError, DuplicateError, noEventStore } from './unit-of-work.ts';
 
 /** What a handler's log lines are about. */
 export interface LogFacts {
@@ -125,6 +128,12 @@ export function contextOf(scope: Scope): HandlerContext {
     config: deps.config,
     store: (collection) => working(scope).store(collection),
     raise: (name, options) => add(scope, raisedEvent(name, options, lineage(scope))),
+    append: (aggregate, events, options) => {
+      const call = 'ctx.append';
+      const carry = (event: Raised) => (deps.catalog ?? openCatalog).outgoing(withLineage(event, lineage(scope)));
+      working(scope).append(askedAppend(aggregate, events, options, { call, domain: deps.domain, carry }));
+    },
+    load: (aggregate, fold, initial, options) => load(scope, aggregate, fold, initial, options),
     process: (name, data, options) => add(scope, raisedCommand(name, data, options, lineage(scope))),
   };
   return Object.freeze(Object.setPrototypeOf(own, getters) as HandlerContext);
@@ -132,6 +141,24 @@ export function contextOf(scope: Scope): HandlerContext {
 
 const add = (scope: Scope, raised: Raised): void =>
   working(scope).add((scope.deps.catalog ?? openCatalog).outgoing(raised));
+
+/** Asks the inbox first: a handler must not decide again on a state that its own events are part of. */
+async function load<State>(
+  scope: Scope,
+  aggregate: AggregateName,
+  fold: Fold<State>,
+  initial: State,
+  options: LoadOptions = {},
+): Promise<Loaded<State>> {
+  const { domain, unitsOfWork, catalog = openCatalog } = scope.deps;
+  const { category, id } = namesIn(aggregate, 'ctx.load');
+  const work = working(scope);
+  if (unitsOfWork.aggregates === null) throw noEventStore(unitsOfWork.database);
+  await work.claim();
+  if (work.state === 'duplicate') throw new DuplicateError();
+  const full = { category: categoryOf(domain, category), id };
+  return unitsOfWork.aggregates.load(full, fold, initial, options, catalog.incoming);
+}
 
 function working(scope: Scope): UnitOfWork {
   if (scope.ended) throw new ClosedError();

@@ -1,4 +1,5 @@
 import type { TransactionSql } from 'postgres';
+import type { AggregateName, Fold, Loaded, LoadOptions } from '../message/aggregate.ts';
 import type { Json, JsonObject, Message } from '../message/message.ts';
 
 /**
@@ -66,6 +67,19 @@ export interface RaiseOptions<Data> {
   readonly extensions?: JsonObject;
 }
 
+/** An event to be appended: its name, its payload, and what may be said of one that is raised. */
+export type NewEvent = {
+  readonly [Name in MessageName]: { readonly type: Name; readonly data: Payloads[Name] } & Omit<
+    RaiseOptions<unknown>,
+    'category' | 'id' | 'data' | 'deliverAt'
+  >;
+}[MessageName];
+
+export interface AppendOptions {
+  /** The version that `load` answered; -1: the stream must be new. Left out: appended in any case. */
+  readonly expectedVersion?: number;
+}
+
 export interface ProcessOptions {
   readonly category: string;
   /** The aggregate that the command is for; a fresh id where there is none yet. */
@@ -101,6 +115,19 @@ export interface HandlerContext {
   raise<Name extends MessageName>(name: Name, options: RaiseOptions<Payloads[Name]>): void;
   /** A command, written to the outbox in the same transaction. */
   process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ProcessOptions): void;
+  /**
+   * Events of an event-sourced aggregate, appended to its stream in the event store at the commit, and with an outbox
+   * published from there too. Where the event store is in the handler's database, all of that is one transaction. The
+   * handler fails with ConcurrencyError when the stream is not at `expectedVersion`: `[server.version_retry]` tries again.
+   */
+  append(aggregate: AggregateName, events: readonly NewEvent[], options?: AppendOptions): void;
+  /** The state of an event-sourced aggregate: its events, folded. What was appended by this call is not among them yet. */
+  load<State>(
+    aggregate: AggregateName,
+    fold: Fold<State>,
+    initial: State,
+    options?: LoadOptions,
+  ): Promise<Loaded<State>>;
   /** The `[custom]` table of domain.toml. */
   readonly config: { readonly [key: string]: Json };
 }

@@ -1,3 +1,4 @@
+import type { Aggregates, AskedAppend } from '../message/aggregate.ts';
 import type { JsonObject } from '../message/message.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
 import { checkCollectionName, checkDocumentId, documentText } from './document.ts';
@@ -11,6 +12,7 @@ import {
   DuplicateError,
   firstOfEach,
   inboxKey,
+  noEventStore,
   noOutbox,
 } from './unit-of-work.ts';
 
@@ -55,12 +57,13 @@ export const createMemoryDatabase = (name: string, onRaised: MemoryDatabase['onR
  * Units of work on a database in memory: writes are kept aside until the commit, which applies them at once. Documents
  * are locked as rows are in PostgreSQL.
  */
-export function createMemoryUnitsOfWork(database: MemoryDatabase): UnitsOfWork {
+export function createMemoryUnitsOfWork(database: MemoryDatabase, aggregates: Aggregates | null = null): UnitsOfWork {
   const locks = createDocumentLocks();
   return {
     database: database.name,
-    begin: (occasion) => begin([occasion], database, locks),
-    beginMany: (occasions) => begin(occasions, database, locks),
+    aggregates,
+    begin: (occasion) => begin([occasion], database, locks, aggregates),
+    beginMany: (occasions) => begin(occasions, database, locks, aggregates),
   };
 }
 
@@ -70,6 +73,7 @@ function begin(
   occasions: readonly Occasion[],
   { name, collections, inbox, onRaised }: MemoryDatabase,
   locks: Locks,
+  aggregates: Aggregates | null,
 ): UnitOfWork {
   const receipts = occasions[0]?.receipts ?? null;
   const entryIds = occasions.map(({ entryId }) => entryId);
@@ -79,6 +83,7 @@ function begin(
   const holder = {};
   const writes = new Map<string, Map<string, string | null>>();
   const raised: Raised[] = [];
+  const appends: AskedAppend[] = [];
   let state: UnitOfWorkState = 'untouched';
 
   function end(next: UnitOfWorkState): void {
@@ -144,6 +149,11 @@ function begin(
     },
   });
 
+  async function writeAppends(to: Aggregates): Promise<void> {
+    const { events } = await to.append(appends, `${occasions.map(inboxKey).join(' ')} ${occasions[0]?.handler ?? ''}`);
+    if (onRaised !== null) raised.unshift(...events);
+  }
+
   function apply(): void {
     for (const key of fresh) inbox.add(key);
     for (const [collection, texts] of writes) {
@@ -176,6 +186,11 @@ function begin(
       if (onRaised === null) throw noOutbox(name);
       raised.push(message);
     },
+    append(asked) {
+      open();
+      if (aggregates === null) throw noEventStore(name);
+      if (asked.events.length > 0) appends.push(asked);
+    },
     async claim() {
       if (receipts !== null) {
         const told = await receipts.fresh(entryIds);
@@ -194,6 +209,7 @@ function begin(
       if (state === 'open' && takenMeanwhile()) end('duplicate');
       if (state === 'duplicate') return 'duplicate';
       const touched = state === 'open';
+      if (touched && appends.length > 0 && aggregates !== null) await writeAppends(aggregates);
       if (touched && receipts !== null && (await receipts.record(null, entryIds)) === 'duplicate') {
         if (entryIds.length > 1) throw conflict();
         end('duplicate');

@@ -1,17 +1,28 @@
 import type { TransactionSql } from 'postgres';
 import type { Database } from '../connection/database.ts';
 import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
+import type { Aggregates, AskedAppend, RunText } from '../message/aggregate.ts';
 import { outboxCall, outboxParameters } from '../message/outbox-call.ts';
 import { ConcurrencyError, MisconfiguredError, UnavailableError } from '../runtime/errors.ts';
 import { checkCollectionName } from './document.ts';
 import { postgresqlCollection } from './postgresql-documents.ts';
 import type { Raised } from './raised.ts';
 import type { Occasion, Receipts, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
-import { ClosedError, DuplicateError, firstOfEach, inboxKey, noOutbox, takenMeanwhile } from './unit-of-work.ts';
+import {
+  ClosedError,
+  DuplicateError,
+  firstOfEach,
+  inboxKey,
+  noEventStore,
+  noOutbox,
+  takenMeanwhile,
+} from './unit-of-work.ts';
 
 export interface PostgresqlUnitsOfWorkConfig {
   /** Whether handlers may raise: the database has an outbox that is relayed. */
   readonly outbox: boolean;
+  /** Left out: handlers may neither append nor load. */
+  readonly aggregates?: Aggregates;
 }
 
 /**
@@ -21,6 +32,7 @@ export interface PostgresqlUnitsOfWorkConfig {
 export function createPostgresqlUnitsOfWork(database: Database, config: PostgresqlUnitsOfWorkConfig): UnitsOfWork {
   return {
     database: database.name,
+    aggregates: config.aggregates ?? null,
     begin: (occasion) => begin([occasion], database, config),
     beginMany: (occasions) => begin(occasions, database, config),
   };
@@ -29,14 +41,16 @@ export function createPostgresqlUnitsOfWork(database: Database, config: Postgres
 function begin(
   occasions: readonly Occasion[],
   database: Database,
-  { outbox }: PostgresqlUnitsOfWorkConfig,
+  { outbox, aggregates: stated }: PostgresqlUnitsOfWorkConfig,
 ): UnitOfWork {
   const { name, schema } = database;
+  const aggregates = stated ?? null;
   const keys = occasions.map(inboxKey);
   const receipts = occasions[0]?.receipts ?? null;
   const entryIds = occasions.map(({ entryId }) => entryId);
   let fresh: ReadonlySet<string> = new Set();
   const raised: Raised[] = [];
+  const appends: AskedAppend[] = [];
   const held = new Set<string>();
   let duplicate = false;
   let closed = false;
@@ -79,6 +93,16 @@ function begin(
     if (closed) throw new ClosedError();
   }
 
+  /** Their events go to the outbox before those that were raised. */
+  async function writeAppends(to: Aggregates): Promise<void> {
+    const seed = `${keys.join(' ')} ${occasions[0]?.handler ?? ''}`;
+    const run: RunText = (text, parameters) => transaction.sql.unsafe(text, parameters);
+    // What is elsewhere must not be written to for a message that was handled before.
+    if (to.within === null && receipts === null) await ours(transaction.sql`select 1`);
+    const { events } = await ours(to.within === null ? to.append(appends, seed) : to.within(run, appends, seed));
+    if (outbox) raised.unshift(...events);
+  }
+
   /** All of them in one statement, in their order. */
   async function writeRaised(): Promise<void> {
     await ours(transaction.sql.unsafe(outboxCall(schema), outboxParameters(raised)));
@@ -95,6 +119,7 @@ function begin(
     if (duplicate) return 'duplicate';
     if (closed) throw new ClosedError();
     closed = true;
+    if (appends.length > 0 && aggregates !== null) await writeAppends(aggregates);
     if (raised.length > 0) await writeRaised();
     if (transaction.state === 'unopened') return 'untouched';
     if (receipts !== null) await leaveReceipts(receipts);
@@ -106,7 +131,7 @@ function begin(
     get state(): UnitOfWorkState {
       if (duplicate) return 'duplicate';
       if (closed) return 'closed';
-      return transaction.state === 'unopened' && raised.length === 0 ? 'untouched' : 'open';
+      return transaction.state === 'unopened' && raised.length + appends.length === 0 ? 'untouched' : 'open';
     },
     get sql() {
       open();
@@ -120,6 +145,11 @@ function begin(
       open();
       if (!outbox) throw noOutbox(name);
       raised.push(message);
+    },
+    append(asked) {
+      open();
+      if (aggregates === null) throw noEventStore(name);
+      if (asked.events.length > 0) appends.push(asked);
     },
     async claim() {
       open();

@@ -31,7 +31,8 @@ export function raisedCommand(name: unknown, data: unknown, given: unknown, line
   return withLineage(newMessage(asked, commandOptions, lineage.domain), lineage);
 }
 
-const withLineage = (message: NewMessage, { correlationId, causationId, traceparent }: Lineage): Raised => ({
+/** With what it carries on from the message in hand. */
+export const withLineage = (message: NewMessage, { correlationId, causationId, traceparent }: Lineage): Raised => ({
   ...message,
   options: {
     ...message.options,

@@ -1,4 +1,5 @@
 import type { TransactionSql } from 'postgres';
+import type { Aggregates, AskedAppend } from '../message/aggregate.ts';
 import type { UnavailableError } from '../runtime/errors.ts';
 import { ConcurrencyError, DomaindError, MisconfiguredError } from '../runtime/errors.ts';
 import type { Collection } from './handler.ts';
@@ -50,6 +51,11 @@ export interface UnitOfWork {
   /** Written to the outbox with the commit, in the order of the calls. */
   add(raised: Raised): void;
   /**
+   * Appended to the event store with the commit: in the same transaction where the event store is in this database, else
+   * right before it, so that a crash in between lets the next try append once only. With an outbox, the events go there too.
+   */
+  append(asked: AskedAppend): void;
+  /**
    * Writes the inbox rows now rather than at the first use: for each occasion, whether it is the first time. Where it is
    * for none, the state is `duplicate`. Throws as `commit` does.
    */
@@ -72,6 +78,8 @@ export interface UnitOfWork {
 export interface UnitsOfWork {
   /** The database's name in domain.toml. */
   readonly database: string;
+  /** The event-sourced aggregates of the domain; null where there is no event store to ask. */
+  readonly aggregates: Aggregates | null;
   begin(occasion: Occasion): UnitOfWork;
   /**
    * One for several messages: with `claim`, their inbox rows go first, all at once. With none it is a transaction of the
@@ -107,6 +115,10 @@ export class ClosedError extends DomaindError {
     super('unit_of_work_closed', 'the unit of work is closed: the handler has returned, failed or run out of time');
   }
 }
+
+/** What `append` throws where there is no event store. */
+export const noEventStore = (database: string): MisconfiguredError =>
+  new MisconfiguredError('no_event_store', `ctx.append and ctx.load need an event store beside database ${database}`);
 
 /** What `add` throws where there is no outbox to write to. */
 export const noOutbox = (database: string): MisconfiguredError =>

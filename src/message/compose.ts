@@ -38,7 +38,7 @@ export interface ComposeFacts {
 
 /**
  * The envelope of a new message, every key present: the same as the SQL functions make. An event's id is
- * `<stream>-<aggregate version>.<n>`, with a version of 0 where none is told. A command's id is fresh, or, with an
+ * `<stream>-<aggregate version>.<n>`, with a version of 0 where none is told, or of an event-sourced aggregate as it is given. A command's id is fresh, or, with an
  * idempotency key, always the same: the inbox then lets it have its effect once.
  */
 export function compose(message: NewMessage, facts: ComposeFacts): Composed {
@@ -49,7 +49,7 @@ export function compose(message: NewMessage, facts: ComposeFacts): Composed {
   const version = numberAt(options, 'version') ?? 1;
   const type = formatTypeName({ domain: camel, name, version });
   const n = numberAt(options, 'sequence') ?? sequence;
-  const sequenceId = `${numberAt(options, 'aggregate_version') ?? 0}.${n}`;
+  const sequenceId = textAt(options, 'sequence_id') ?? `${numberAt(options, 'aggregate_version') ?? 0}.${n}`;
   const key = textAt(options, 'idempotency_key');
   const commandId = key === null ? uuid : idempotentId(category, name, key);
   const given = textAt(options, 'message_id');

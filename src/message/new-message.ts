@@ -68,10 +68,15 @@ function checked(options: Asked['options'], known: MessageOptions, call: string)
 /** Options are kept as jsonb, which has no place for U+0000 and for half a surrogate pair; payloads may hold both. */
 function storable(value: unknown, name: string): Json {
   const text = jsonText(value, name);
+  requireStorable(text, name);
+  return JSON.parse(text) as Json;
+}
+
+/** Throws TypeError for JSON that jsonb cannot hold. */
+export function requireStorable(text: string, name: string): void {
   if (/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(text)) {
     throw new TypeError(`${name} has a character that cannot be kept: U+0000, or half of a surrogate pair`);
   }
-  return JSON.parse(text) as Json;
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
@@ -116,6 +121,9 @@ export const eventOptions: MessageOptions = new Map([
   ...commonOptions,
   ['published', { key: 'published', what: 'true or false', holds: (value) => typeof value === 'boolean' }],
 ]);
+
+/** What may be said of an event that is appended: it is there at once, so not when. */
+export const appendOptions: MessageOptions = new Map([...eventOptions].filter(([name]) => name !== 'deliverAt'));
 
 /** What may be said of a command. */
 export const commandOptions: MessageOptions = new Map([

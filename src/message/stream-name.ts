@@ -74,6 +74,9 @@ export const ownersOf = (group: string): string => `${group}:__owners__`;
 /** Says in which partitions of a category there is something new: a hint, no more. */
 export const wakeOf = (category: string): string => `${category}:__wake__`;
 
+/** The same, by the index of the category's partitions. */
+export const wakeBeside = (index: string): string => wakeOf(index.slice(0, index.lastIndexOf(':')));
+
 /** The hash with the partitions that stand still behind a message that `group` gave up. */
 export const blockedOf = (category: string, group: string): string => `${category}:__blocked__:${group}`;
 

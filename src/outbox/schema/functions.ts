@@ -120,15 +120,15 @@ returns text language plpgsql as $body$
 #variable_conflict use_variable
 declare${declarations(names)}
   sequence_id text;
-begin${readOptions('outbox_raise_event', [...commonOptions, 'published', 'aggregate_version', 'sequence'], names)}
+begin${readOptions('outbox_raise_event', [...commonOptions, 'published', 'aggregate_version', 'sequence', 'sequence_id'], names)}
   if id is null or length(id) not between 1 and 512 then
     raise exception using errcode = '22023', message = 'outbox_raise_event: id must have 1 to 512 characters';
   end if;${checkArguments('outbox_raise_event', names.normalized)}
   stream := category || '-' || id;
   full_type := '${names.camel}.' || type || '.v' || version;
-  sequence_id := coalesce(options ->> 'aggregate_version', '0') || '.' || coalesce(
+  sequence_id := coalesce(options ->> 'sequence_id', coalesce(options ->> 'aggregate_version', '0') || '.' || coalesce(
     options ->> 'sequence',
-    ((extract(epoch from now_at) * 1000000)::bigint * 1000 + row_id % 1000)::text);
+    ((extract(epoch from now_at) * 1000000)::bigint * 1000 + row_id % 1000)::text));
   message_id := coalesce(options ->> 'message_id', stream || '-' || sequence_id);
   envelope := ${metadata('EVENT', names)};
   insert into ${names.q}.outbox (${columns})
