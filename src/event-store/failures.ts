@@ -39,6 +39,8 @@ export interface Failures {
   /** Reads what was written since the last time, the first time since the last checkpoint; how many records. */
   read(): Promise<number>;
   write(records: readonly SubscriptionRecord[]): Promise<void>;
+  /** It is known to be over, before the record of it is read. */
+  forget(position: bigint): void;
   /** Lets the next owner begin to read from here. */
   checkpoint(): Promise<void>;
 }
@@ -81,6 +83,7 @@ export function createFailures(
     async write(records) {
       if (records.length > 0) await store.append([recordsTo(stream, category, records, clock.now())]);
     },
+    forget: (position) => void open.delete(position),
     async checkpoint() {
       const unresolved = Object.fromEntries([...open].map(([position, each]) => [String(position), placeOf(each)]));
       const record = { type: 'Checkpoint', facts: { watermark: next ?? 0, unresolved } } as const;
