@@ -13,7 +13,7 @@ const usage = 'domaind check [--config FILE] [--env NAME] [--json]';
 /** `domaind check`: configuration, handlers and schemas, offline. */
 export const check: Command = {
   name: 'check',
-  summary: 'check domain.toml, handlers and schemas, offline: every fault with its place',
+  summary: 'check domain.toml, handlers and schemas, offline',
   help: `usage: ${usage}
 
   --config FILE    domain.toml; default: DOMAIND_CONFIG, else searched for

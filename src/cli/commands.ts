@@ -6,6 +6,7 @@ type Load = () => Promise<Command>;
 const all: { readonly [name: string]: Load } = {
   server: async () => (await import('./server.ts')).server,
   dev: async () => (await import('./dev.ts')).dev,
+  init: async () => (await import('./init.ts')).init,
   check: async () => (await import('./check.ts')).check,
   doctor: async () => (await import('./doctor.ts')).doctor,
   types: async () => (await import('./types.ts')).types,

@@ -7,7 +7,7 @@ import { typesOf } from '../schema/types-of.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 
-const usage = 'domaind types [--out FILE] [--check] [--config FILE] [--env NAME]';
+const usage = 'domaind types [--out FILE] [--check] [--config FILE]';
 
 /** `domaind types`: TypeScript types of the messages, from their schemas. */
 export const types: Command = {
@@ -16,16 +16,26 @@ export const types: Command = {
   help: `usage: ${usage}
 
   --out FILE       where to write them; default: stdout
-  --check          write nothing: exit with 1 where FILE is not what would be written
-  --config FILE    domain.toml, whose [schemas] path is read; default: DOMAIND_CONFIG, else searched for
+  --check          write nothing; exit with 1 where FILE is out of date
+  --config FILE    domain.toml, whose [schemas] path is read; default:
+                   DOMAIND_CONFIG, else searched for
   --env NAME       the overlay; default: DOMAIND_ENV
+  --json           for machines: the messages, and the file or the text
 
-With the file among those that the TypeScript compiler is given, the names of messages and the fields of their payloads
-are checked in handlers, in raise and in process. Nothing is imported from it at run time.
+Where the compiler is given the file too, it checks the names of messages and
+the fields of their payloads in handlers, in raise and in process. Nothing is
+imported from it at run time.
 
 example: domaind types --out messages.ts`,
   async run(argv, io) {
-    const options = { config: 'string', env: 'string', out: 'string', check: 'boolean', debug: 'boolean' } as const;
+    const options = {
+      config: 'string',
+      env: 'string',
+      out: 'string',
+      check: 'boolean',
+      json: 'boolean',
+      debug: 'boolean',
+    } as const;
     const given = parseArguments(argv, options, usage);
     const out = given.text('out');
     const check = given.flag('check');
@@ -46,9 +56,13 @@ example: domaind types --out messages.ts`,
     const schemas = await loadSchemas(config.schemas.path);
     if (schemas.faults.length > 0) throw new ConfigError(schemas.faults);
     const text = typesOf(schemas);
-    if (out === null) io.out(text.trimEnd());
-    else if (check) requireSame(resolve(io.cwd, out), text);
-    else write(resolve(io.cwd, out), text);
+    const file = out === null ? null : resolve(io.cwd, out);
+    if (file !== null && check) requireSame(file, text);
+    else if (file !== null) write(file, text);
+    if (given.flag('json')) {
+      const messages = [...schemas.messages].map(([name, versions]) => ({ name, versions: [...versions.keys()] }));
+      io.out(JSON.stringify(file === null ? { messages, text } : { messages, file }));
+    } else if (file === null) io.out(text.trimEnd());
     return 0;
   },
 };
