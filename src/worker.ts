@@ -4,6 +4,7 @@ import type { LoadedHandler } from './handler/loaded-handler.ts';
 import type { Providers } from './providers.ts';
 import type { Shutdown } from './runtime/service.ts';
 import { createMonitor, type Watched } from './telemetry/monitor.ts';
+import { deadLetterUpkeep } from './worker/dead-letters.ts';
 import type { WorkerDeps } from './worker/deps.ts';
 import type { PlanRow } from './worker/plan.ts';
 import { planFor } from './worker/plan.ts';
@@ -49,7 +50,8 @@ export function createWorker(
       const forgetting = [...providers.databases.values()].flatMap(({ name, inbox }) =>
         inbox === null ? [] : [createInboxRetention(config.inbox, { inbox, loop: loopOptions(`inbox:${name}`) })],
       );
-      await runAll([...outboxes, ...subscriptions, ...forgetting, monitor], shutdown, emit);
+      const upkeep = parts.includes('subscriptions') ? deadLetterUpkeep(config, plan, providers, deps) : [];
+      await runAll([...outboxes, ...subscriptions, ...forgetting, ...upkeep, monitor], shutdown, emit);
     },
   };
 }

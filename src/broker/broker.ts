@@ -1,5 +1,6 @@
 import type { Millis } from '../runtime/clock.ts';
 import type { Failure } from '../runtime/failure.ts';
+import type { PartitionBroker } from './partition.ts';
 
 /** What a broker can do. The conformance suite asks of each adapter what its capabilities promise, and no more. */
 export interface Capabilities {
@@ -11,6 +12,8 @@ export interface Capabilities {
   readonly deadLetters: boolean;
   /** Entries outlive this process. */
   readonly persistence: boolean;
+  /** Streams of one key each, with one owner in a group at a time. */
+  readonly partitions: boolean;
 }
 
 /** What is to be put on a stream. */
@@ -88,7 +91,9 @@ export type Settlement =
    * Back to the group, as if never delivered: no attempt is counted. It looks untouched for `idleMs`, so that it is taken
    * as soon as it has been so for as long as the taker asks; without it, at once.
    */
-  | { readonly kind: 'give_back'; readonly delivery: Delivery; readonly idleMs?: Millis };
+  | { readonly kind: 'give_back'; readonly delivery: Delivery; readonly idleMs?: Millis }
+  /** Stays pending and ours, with all that is behind it in its partition. Only where the consumer is `partitioned`. */
+  | { readonly kind: 'halt'; readonly delivery: Delivery; readonly failure: AttemptRecord };
 
 export interface ReadRequest {
   /** At most so many entries, over all streams. */
@@ -110,6 +115,8 @@ export interface Consumer {
   readonly name: string;
   /** All of them: lanes, and those that stand aside. */
   readonly streams: readonly string[];
+  /** Its deliveries come from partitions: what is behind one waits for its settlement, so that this is made at once. */
+  readonly partitioned?: boolean;
   /** New entries. Returns early, and empty, when `signal` aborts. */
   read(request: ReadRequest): Promise<readonly Delivery[]>;
   /** Makes each settlement so; returns those that another consumer owns by now, which were left alone. */
@@ -168,6 +175,8 @@ export interface Broker {
   /** Its name in domain.toml. */
   readonly name: string;
   readonly capabilities: Capabilities;
+  /** Null where it has none. */
+  readonly partitions: PartitionBroker | null;
   /**
    * Appends a batch in one round trip and in order; one result per entry, in the same order. Throws UnavailableError
    * when the broker cannot be reached or the outcome is unknown: then any of the entries may be on their streams. So it
@@ -179,6 +188,11 @@ export interface Broker {
   inspect(stream: string, group: string): Promise<GroupState>;
   /** The number of entries on a stream; 0 where there is none. */
   length(stream: string): Promise<number>;
+  /**
+   * Deletes what was added to a stream longer ago, by the broker's clock, whoever has read it or not: for dead letters. At
+   * most about `limit` of them; how many. Call it again until it is 0.
+   */
+  expire(stream: string, olderThanMs: Millis, limit: number): Promise<number>;
   ping(): Promise<void>;
   /** What about the server endangers messages, a sentence each with its mend: for the log at the start. */
   advise(): Promise<readonly string[]>;

@@ -1,7 +1,8 @@
 import type { BrokerConfig } from '../config/config.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
-import type { Broker } from './broker.ts';
+import type { Broker, Outgoing, PublishResult } from './broker.ts';
 import { createInlineConsumer } from './inline-consumer.ts';
+import { createInlinePartitionBroker } from './inline-partition-broker.ts';
 import type { InlineStream } from './inline-stream.ts';
 import { createInlineStream } from './inline-stream.ts';
 
@@ -38,13 +39,28 @@ export function createInlineBroker(config: Pick<BrokerConfig, 'name'>, deps: { r
     waiting.delete(wait);
   }
 
+  const partitions = createInlinePartitionBroker({
+    clock,
+    append,
+    known: (streamName) => streams.get(streamName) ?? null,
+    remove: (streamName) => void streams.delete(streamName),
+  });
+
+  function publish(entry: Outgoing): PublishResult {
+    partitions.announce(entry);
+    const id = append(entry.stream, entry.body);
+    partitions.tell(entry);
+    return { kind: 'confirmed', id };
+  }
+
   const ageOf = (addedAt: Millis | undefined): Millis | null =>
     addedAt === undefined ? null : Math.max(0, clock.now() - addedAt);
 
   return {
     name,
-    capabilities: { groups: true, redelivery: true, deadLetters: true, persistence: false },
-    publish: async (entries) => entries.map(({ stream: to, body }) => ({ kind: 'confirmed', id: append(to, body) })),
+    capabilities: { groups: true, redelivery: true, deadLetters: true, persistence: false, partitions: true },
+    partitions,
+    publish: async (entries) => entries.map(publish),
     consume: async (options) => createInlineConsumer(options, { clock, stream, append, appended }),
     async inspect(streamName, group) {
       const known = streams.get(streamName);
@@ -59,6 +75,8 @@ export function createInlineBroker(config: Pick<BrokerConfig, 'name'>, deps: { r
       };
     },
     length: async (streamName) => streams.get(streamName)?.entries.length ?? 0,
+    expire: async (streamName, olderThanMs, limit) =>
+      streams.get(streamName)?.expire(clock.now() - olderThanMs, limit) ?? 0,
     ping: async () => undefined,
     advise: async () => [],
     close: async () => undefined,

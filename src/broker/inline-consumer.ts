@@ -141,6 +141,8 @@ export function createInlineConsumer(options: ConsumeOptions, deps: InlineConsum
         if (settlement.idleMs !== undefined) pending.touchedAt = clock.monotonic() - settlement.idleMs;
         place.crashes.set(delivery.id, delivery.crashes);
         return true;
+      case 'halt':
+        return pending !== null;
     }
   }
 

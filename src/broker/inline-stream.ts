@@ -31,6 +31,8 @@ export interface InlineStream {
   readonly entries: readonly InlineEntry[];
   /** Removes the oldest entries beyond the newest `keep` that every group has finished; how many. */
   trim(keep: number): number;
+  /** Removes the entries that were added before `at`, at most `limit`; how many. */
+  expire(at: Millis, limit: number): number;
   append(body: string): string;
   /** The group, made at the beginning of the stream where it does not exist. */
   group(name: string): InlineGroup;
@@ -63,6 +65,13 @@ export function createInlineStream(clock: Clock): InlineStream {
       const removed = Math.max(0, Math.min(finished, entries.length - keep));
       entries.splice(0, removed);
       for (const group of groups.values()) group.next -= removed;
+      return removed;
+    },
+    expire(at, limit) {
+      const old = entries.findIndex(({ addedAt }) => addedAt >= at);
+      const removed = Math.min(old === -1 ? entries.length : old, limit);
+      for (const { id } of entries.splice(0, removed)) for (const group of groups.values()) forget(group, id);
+      for (const group of groups.values()) group.next = Math.max(0, group.next - removed);
       return removed;
     },
     group(name) {

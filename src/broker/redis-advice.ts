@@ -1,15 +1,25 @@
 import { textOf } from '../connection/reply-of-redis.ts';
+import { MisconfiguredError } from '../runtime/errors.ts';
 import type { Ask } from './redis-ask.ts';
+
+/** The first version with XAUTOCLAIM, XTRIM MINID and XPENDING IDLE. */
+const oldest = { major: 6, minor: 2 };
 
 /**
  * What endangers entries on this server although it answers: that it deletes keys when memory is short, or that they are
- * gone with the process. Nothing where INFO is not allowed. Throws UnavailableError.
+ * gone with the process. Nothing where INFO is not allowed. Throws UnavailableError, and MisconfiguredError for a server
+ * that is older than the broker can do with.
  */
 export async function adviceOf(ask: Ask, name: string): Promise<readonly string[]> {
   const [answer = null] = await ask.all([['INFO']]);
   const text = answer instanceof Error ? null : textOf(answer);
-  if (text === null) return [];
-  const facts = new Map(text.split('\r\n').map((line) => [line.split(':')[0], line.slice(line.indexOf(':') + 1)]));
+  return text === null ? [] : adviceIn(text, name);
+}
+
+/** The same of what INFO has said. */
+export function adviceIn(info: string, name: string): readonly string[] {
+  const facts = new Map(info.split('\r\n').map((line) => [line.split(':')[0], line.slice(line.indexOf(':') + 1)]));
+  refuseOld(facts.get('redis_version'), name);
   const advice: string[] = [];
   const policy = facts.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
@@ -24,4 +34,14 @@ export async function adviceOf(ask: Ask, name: string): Promise<readonly string[
     );
   }
   return advice;
+}
+
+function refuseOld(version: string | undefined, name: string): void {
+  const [major, minor] = (version ?? '').split('.').map(Number);
+  if (major === undefined || minor === undefined || Number.isNaN(major) || Number.isNaN(minor)) return;
+  if (major > oldest.major || (major === oldest.major && minor >= oldest.minor)) return;
+  throw new MisconfiguredError(
+    'redis_version',
+    `broker "${name}": this is Redis ${version}; domaind needs ${oldest.major}.${oldest.minor} or later: upgrade the server`,
+  );
 }

@@ -13,9 +13,12 @@ import { createHand } from './redis-hand.ts';
 import { createRedisKeys } from './redis-keys.ts';
 import type { Membership } from './redis-membership.ts';
 import { ensureGroups } from './redis-membership.ts';
+import { createRedisPartitionView } from './redis-partition-view.ts';
+import { createRedisPartitions } from './redis-partitions.ts';
 import { toStream } from './redis-publish.ts';
 import { createPublishing } from './redis-publishing.ts';
 import { inspect as inspectScript } from './redis-scripts.ts';
+import { expire } from './redis-trim.ts';
 
 /**
  * Redis Streams, from Redis 6.2 on. One connection for all commands and one for each consumer, which blocks in its reads.
@@ -37,13 +40,25 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
     connect: () => connect('domaind:publish'),
   });
 
+  function openReader(label: string): RedisConnection {
+    if (maxConnections !== null && readers.size + publishing.connections() + 2 > maxConnections)
+      throw tooManyConnections(name, maxConnections);
+    const reader = connect(label.replace(/[^\x21-\x7e]/g, '_'));
+    readers.add(reader);
+    return reader;
+  }
+
+  function closeReader(reader: RedisConnection): void {
+    reader.close();
+    readers.delete(reader);
+  }
+
+  const shared = { ask, keys, clock, commandTimeoutMs, notice, openReader, closeReader, name };
+
   async function consume(options: ConsumeOptions) {
     const { aside = [], group, consumer } = options;
     const lanes = lanesIn(options);
-    if (maxConnections !== null && readers.size + publishing.connections() + 2 > maxConnections)
-      throw tooManyConnections(name, maxConnections);
-    const reader = connect(`domaind:${group}`.replace(/[^\x21-\x7e]/g, '_'));
-    readers.add(reader);
+    const reader = openReader(`domaind:${group}`);
     const membership: Membership = {
       group,
       name: consumer,
@@ -73,7 +88,11 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
 
   return {
     name,
-    capabilities: { groups: true, redelivery: true, deadLetters: true, persistence: true },
+    capabilities: { groups: true, redelivery: true, deadLetters: true, persistence: true, partitions: true },
+    partitions: {
+      open: (options) => createRedisPartitions(options, shared),
+      view: (options) => createRedisPartitionView(options, shared),
+    },
     publish: publishing.publish,
     consume,
     async inspect(stream, group): Promise<GroupState> {
@@ -90,6 +109,7 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
       };
     },
     length: async (stream) => numberOf(await ask.one(['XLEN', keys.keyOf(stream)])) ?? 0,
+    expire: (stream, olderThanMs, limit) => expire(ask, keys.keyOf(stream), olderThanMs, limit),
     async ping() {
       await ask.one(['PING']);
     },

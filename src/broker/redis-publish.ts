@@ -1,5 +1,6 @@
 import type { RedisCommand } from '../connection/reply-of-redis.ts';
 import { listOf, RedisReplyError } from '../connection/reply-of-redis.ts';
+import { wakeBeside } from '../message/stream-name.ts';
 import { UnavailableError } from '../runtime/errors.ts';
 import type { Failure } from '../runtime/failure.ts';
 import type { Outgoing, Partition, PublishResult } from './broker.ts';
@@ -119,9 +120,11 @@ export function createRedisPublish(
       const places = partitions.map(({ stream, key }, at) => [
         numberOfStream.get(stream),
         names.length + (indexes.numbers[at] ?? 0),
+        names.length + indexes.values.length + (indexes.numbers[at] ?? 0),
         key,
       ]);
-      const all = [...names, ...indexes.values.map((index) => keys.keyOf(index ?? ''))];
+      const shared = indexes.values.map((index) => index ?? '');
+      const all = [...names, ...shared.map(keys.keyOf), ...shared.map((index) => keys.keyOf(wakeBeside(index)))];
       const last = JSON.stringify(places);
       return { items, command: ['EVAL', partitionedScript, all.length, ...all, streamOf, keyOf, ...bodies, last] };
     }

@@ -45,7 +45,8 @@ export function createRedisPubsubBroker(config: RedisBrokerConfig, deps: RedisBr
 
   return {
     name,
-    capabilities: { groups: true, redelivery: false, deadLetters: false, persistence: true },
+    capabilities: { groups: true, redelivery: false, deadLetters: false, persistence: true, partitions: false },
+    partitions: null,
     publish: publishing.publish,
     async consume(options) {
       const push = async (stream: string, body: string) => {
@@ -65,6 +66,8 @@ export function createRedisPubsubBroker(config: RedisBrokerConfig, deps: RedisBr
       return { lag, lagMs: lag === 0 ? 0 : null, pending: 0, oldestPendingMs: null };
     },
     length: async (stream) => numberOf(await ask.one(lengthOf(stream))) ?? 0,
+    // A list does not know the age of its items.
+    expire: async () => 0,
     async ping() {
       await ask.one(['PING']);
     },

@@ -44,21 +44,25 @@ export const publish = appendWith("redis.pcall('XADD', key, '*', 'data', body)")
 
 const preparePartitions = `
 local partition_of = {}
-for _, each in ipairs(cjson.decode(ARGV[#ARGV])) do partition_of[KEYS[each[1]]] = { KEYS[each[2]], each[3] } end
+for _, each in ipairs(cjson.decode(ARGV[#ARGV])) do partition_of[KEYS[each[1]]] = { KEYS[each[2]], KEYS[each[3]], each[4] } end
 local function append(key, body)
   local partition = partition_of[key]
-  if partition then
-    local added = redis.pcall('SADD', partition[1], partition[2])
-    if type(added) == 'table' then return added end
+  if not partition then return redis.pcall('XADD', key, '*', 'data', body) end
+  local added = redis.pcall('SADD', partition[1], partition[3])
+  if type(added) == 'table' then return added end
+  local id = redis.pcall('XADD', key, '*', 'data', body)
+  if type(id) ~= 'table' then
     partition_of[key] = nil
+    redis.pcall('XADD', partition[2], 'MAXLEN', '~', 10000, '*', 'key', partition[3])
   end
-  return redis.pcall('XADD', key, '*', 'data', body)
+  return id
 end`;
 
 /**
  * The same where some streams are partitions: the key of each is put into the index before the first entry, so that there
- * is never one that no reader of the index finds. KEYS streams and indexes. The last of ARGV is JSON, for each partition
- * [number of the stream, number of the index, key].
+ * is never one that no reader of the index finds, and behind it those who wait are told of the key; nothing depends on that.
+ * KEYS streams, indexes, and what is listened to beside each index. The last of ARGV is JSON, for each partition [number of
+ * the stream, number of the index, number of what is listened to, key].
  */
 export const publishPartitioned = appendWith('append(key, body)', preparePartitions, '#ARGV - 3');
 
@@ -150,8 +154,10 @@ return removed
 `;
 
 /**
- * How a group stands. Returns its lag (nil where Redis does not know), the id of the first entry it has not read (nil for
- * none), how many are pending, and the lowest id among them. Where there is no such group, all entries are unread.
+ * How a group stands. Returns its lag (nil where it is not known), the id of the first entry it has not read (nil for none),
+ * how many are pending, and the lowest id among them. Where there is no such group, all entries are unread. Where Redis does
+ * not tell the lag (before 7.0, and after deletions) it is counted, up to a thousand entries or, by the size of the first
+ * one, about a megabyte.
  */
 export const inspect = `
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
@@ -170,5 +176,12 @@ for _, fields in ipairs(groups) do
 end
 local unread = redis.call('XRANGE', KEYS[1], '(' .. read, '+', 'COUNT', 1)[1]
 if not unread then return { 0, false, pending[1], pending[2] } end
+if not lag then
+  local size = 1
+  for _, text in ipairs(unread[2]) do size = size + #text end
+  local limit = math.max(1, math.min(1000, math.floor(1000000 / size)))
+  local counted = #redis.call('XRANGE', KEYS[1], '(' .. read, '+', 'COUNT', limit + 1)
+  if counted <= limit then lag = counted end
+end
 return { lag or false, unread[1], pending[1], pending[2] }
 `;

@@ -1,5 +1,7 @@
 import type { RedisCommand } from '../connection/reply-of-redis.ts';
 import { numberOf } from '../connection/reply-of-redis.ts';
+import type { Millis } from '../runtime/clock.ts';
+import type { Ask } from './redis-ask.ts';
 import type { Membership } from './redis-membership.ts';
 
 /**
@@ -32,9 +34,12 @@ if not needed then return 0 end
 return redis.call('XTRIM', KEYS[1], 'MINID', '~', needed, 'LIMIT', excess)
 `;
 
+/** Trims one stream, by its key. */
+export const trimCommand = (key: string, keep: number): RedisCommand => ['EVAL', script, 1, key, keep];
+
 /** Trims the streams of a consumer; how many entries were removed. */
 export async function trim({ ask, keys, streams }: Membership, keep: number): Promise<number> {
-  const commands = streams.map((stream): RedisCommand => ['EVAL', script, 1, keys.keyOf(stream), keep]);
+  const commands = streams.map((stream) => trimCommand(keys.keyOf(stream), keep));
   let removed = 0;
   for (const [index, answer] of (await ask.all(commands)).entries()) {
     if (answer instanceof Error) throw ask.failed(answer, ['XTRIM', streams[index] ?? '']);
@@ -42,3 +47,19 @@ export async function trim({ ask, keys, streams }: Membership, keep: number): Pr
   }
   return removed;
 }
+
+/**
+ * Deletes entries that are older than ARGV[1] ms by the server's clock, ARGV[2] at most: whole nodes first, which is cheap,
+ * then the rest of the last one, which is a node at most. KEYS[1] stream. Returns how many.
+ */
+const expireScript = `
+local now = redis.call('TIME')
+local before = string.format('%d', math.floor(now[1] * 1000 + now[2] / 1000 - ARGV[1]))
+local removed = redis.call('XTRIM', KEYS[1], 'MINID', '~', before, 'LIMIT', ARGV[2])
+if removed > 0 then return removed end
+return redis.call('XTRIM', KEYS[1], 'MINID', before)
+`;
+
+/** Deletes old entries of one stream, `key`; how many. */
+export const expire = async (ask: Ask, key: string, olderThanMs: Millis, limit: number): Promise<number> =>
+  numberOf(await ask.one(['EVAL', expireScript, 1, key, Math.round(olderThanMs), Math.max(1_000, limit)])) ?? 0;

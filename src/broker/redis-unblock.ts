@@ -1,6 +1,9 @@
 import type { Millis } from '../runtime/clock.ts';
 import type { Membership } from './redis-membership.ts';
 
+/** What blocks, and how it is reached meanwhile. */
+type Reading = Pick<Membership, 'reader' | 'ask' | 'clock'>;
+
 const everyMs: Millis = 20;
 const tries = 50;
 
@@ -8,12 +11,12 @@ const tries = 50;
  * Waits for a read that may block. When `signal` aborts, Redis is asked over the other connection to end it, so that its
  * answer still comes, with the entries that may be in it: to hang up instead would leave them delivered to nobody.
  */
-export async function untilAborted<T>(asking: Promise<T>, signal: AbortSignal, membership: Membership): Promise<T> {
+export async function untilAborted<T>(asking: Promise<T>, signal: AbortSignal, reading: Reading): Promise<T> {
   const answered = new AbortController();
   const unblocking = new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(unblock(membership, answered.signal)), { signal: answered.signal });
+    signal.addEventListener('abort', () => resolve(unblock(reading, answered.signal)), { signal: answered.signal });
     answered.signal.addEventListener('abort', () => resolve());
-    if (signal.aborted) resolve(unblock(membership, answered.signal));
+    if (signal.aborted) resolve(unblock(reading, answered.signal));
   });
   try {
     return await asking;
@@ -24,7 +27,7 @@ export async function untilAborted<T>(asking: Promise<T>, signal: AbortSignal, m
 }
 
 /** Asks more than once, because the request may overtake the read on its own connection. */
-async function unblock({ reader, ask, clock }: Membership, answered: AbortSignal): Promise<void> {
+async function unblock({ reader, ask, clock }: Reading, answered: AbortSignal): Promise<void> {
   for (let attempt = 0; attempt < tries && !answered.aborted; attempt += 1) {
     const id = reader.clientId();
     const asked = id === null ? false : await ask.one(['CLIENT', 'UNBLOCK', id, 'TIMEOUT']).then(done, failed);

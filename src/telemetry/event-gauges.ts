@@ -1,3 +1,4 @@
+import { sourceOfDeadLetters } from '../message/stream-name.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
 import type { Emit } from './event.ts';
 import { listen } from './listen.ts';
@@ -11,6 +12,8 @@ export interface EventGauges {
   readonly inFlight: () => readonly Sample[];
   readonly breakers: () => readonly Sample[];
   readonly leases: () => readonly Sample[];
+  /** 1 where a dead-letter stream has more than `[server.dlq] alert_threshold`. */
+  readonly alerts: () => readonly Sample[];
   /** Seconds since each loop made its last step. */
   readonly loops: () => readonly Sample[];
 }
@@ -20,10 +23,13 @@ const maxNames = 1_000;
 
 const breakerStates = { closed: 0, half_open: 1, open: 2 } as const;
 
+const sourceOf = (deadLetters: string): string => sourceOfDeadLetters(deadLetters) ?? deadLetters;
+
 export function createEventGauges(clock: Clock): EventGauges {
   const inFlight = new Map<string, number>();
   const breakers = new Map<string, number>();
   const leases = new Map<string, number>();
+  const alerts = new Map<string, number>();
   const steps = new Map<string, Millis>();
 
   const put = (values: Map<string, number>, name: string, value: number) => {
@@ -41,6 +47,8 @@ export function createEventGauges(clock: Clock): EventGauges {
         put(inFlight, subscription, inFlight.get(subscription) ?? 0);
         put(breakers, subscription, breakers.get(subscription) ?? breakerStates.closed);
       },
+      'dead_letters.above_threshold': ({ stream }) => put(alerts, sourceOf(stream), 1),
+      'dead_letters.below_threshold': ({ stream }) => put(alerts, sourceOf(stream), 0),
       'breaker.opened': ({ subscription }) => put(breakers, subscription, breakerStates.open),
       'breaker.half_opened': ({ subscription }) => put(breakers, subscription, breakerStates.half_open),
       'breaker.closed': ({ subscription }) => put(breakers, subscription, breakerStates.closed),
@@ -54,6 +62,7 @@ export function createEventGauges(clock: Clock): EventGauges {
     inFlight: samples('handler', inFlight),
     breakers: samples('handler', breakers),
     leases: samples('lease', leases),
+    alerts: samples('stream', alerts),
     loops: () => {
       const now = clock.monotonic();
       return [...steps].map(([loop, at]): Sample => [{ loop }, (now - at) / 1_000]);

@@ -1,3 +1,4 @@
+import { sourceOfDeadLetters } from '../message/stream-name.ts';
 import type { Millis } from '../runtime/clock.ts';
 import type { Emit } from './event.ts';
 import { listen } from './listen.ts';
@@ -71,6 +72,11 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
     help: 'Consumer groups that were lost and made again from the beginning of the stream.',
     labels: ['stream', 'group'],
   });
+  const expired = createCounter({
+    name: 'domaind_dead_letters_expired_total',
+    help: 'Dead letters that were deleted for their age.',
+    labels: ['stream'],
+  });
   const droppedLines = createCounter({
     name: 'domaind_log_lines_dropped_total',
     help: 'Log lines that could not be written.',
@@ -78,10 +84,11 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
   });
   const all = [
     ...[published, refused, publishLatency, handled, handleDuration, endToEnd],
-    ...[reclaimed, lost, recreated, droppedLines],
+    ...[reclaimed, lost, recreated, expired, droppedLines],
   ];
   droppedLines.child();
 
+  const sourceOf = (deadLetters: string) => label(sourceOfDeadLetters(deadLetters) ?? deadLetters);
   const label = (stream: string) => streamLabel(stream, laneSuffix);
 
   const outboxOf = createBounded(maxPlaces, (database) =>
@@ -105,6 +112,8 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
   const recreatedOf = createBounded(maxPlaces, (stream) =>
     createBounded(maxHandlers, (group) => recreated.child(stream, group)),
   );
+
+  const expiredOf = createBounded(maxPlaces, (stream) => expired.child(stream));
 
   interface Failed {
     readonly subscription: string;
@@ -151,6 +160,9 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
     },
     'entries.lost': ({ subscription, stream, entry_ids }) => {
       handlerOf(subscription).on(label(stream)).lost.value += entry_ids.length;
+    },
+    'dead_letters.expired': ({ stream, count }) => {
+      expiredOf(sourceOf(stream)).value += count;
     },
     'group.recreated': ({ stream, group }) => {
       recreatedOf(label(stream))(group).value += 1;

@@ -175,6 +175,16 @@ export type TelemetryEvent =
       readonly stream: string;
       readonly entry_ids: readonly string[];
     }
+  /** Kept longer than `[server.dlq] retention_hours`. */
+  | { readonly event: 'dead_letters.expired'; readonly broker: string; readonly stream: string; readonly count: number }
+  /** Once, until there are fewer than `[server.dlq] alert_threshold` again. */
+  | {
+      readonly event: 'dead_letters.above_threshold' | 'dead_letters.below_threshold';
+      readonly broker: string;
+      readonly stream: string;
+      readonly count: number;
+      readonly threshold: number;
+    }
   | { readonly event: 'group.recreated'; readonly stream: string; readonly group: string }
   | { readonly event: 'breaker.opened' | 'breaker.half_opened' | 'breaker.closed'; readonly subscription: string }
   // http

@@ -62,7 +62,8 @@ export async function isQuiet(watched: Watched): Promise<boolean> {
   const { outboxes, subscriptions } = await collectGauges(watched);
   return (
     outboxes.every(({ pending }) => pending === 0) &&
-    subscriptions.every(({ lag, pending }) => (lag ?? 0) === 0 && (pending ?? 0) === 0)
+    // A lag that is not known is one of many.
+    subscriptions.every(({ lag, pending }) => lag === 0 && (pending ?? 0) === 0)
   );
 }
 

@@ -16,6 +16,8 @@ export interface BrokerHarness {
   readonly broker: Broker;
   /** Makes the pending entries of a group look as if nobody had touched them for so long. */
   age(stream: string, group: string, ms: number): Promise<void>;
+  /** Lets so much time pass on the broker's clock. */
+  pass(ms: number): Promise<void>;
   /** Appends an entry with fields of its own. Asked only of a trial with `foreignEntries`. */
   append(stream: string, fields: readonly (string | Buffer)[]): Promise<void>;
   end(): Promise<void>;
@@ -236,6 +238,22 @@ export function describeBroker({ name, capabilities, foreignEntries, start }: Br
       await publish(stream, '1', '2', '3');
       assert.equal(await broker.length(stream), 3);
     });
+
+    if (capabilities.deadLetters) {
+      it('deletes what has become old, and nothing younger', async () => {
+        const stream = fresh('old');
+        await publish(stream, ...Array.from({ length: 250 }, (_, index) => String(index)));
+        const [last] = await publish(stream, 'last');
+        assert.equal(last?.kind, 'confirmed');
+        assert.equal(await broker.expire(stream, 60_000, 1_000), 0);
+        await harness.pass(1_000);
+        await publish(stream, 'young');
+        let removed = 0;
+        for (let more = 1; more > 0; removed += more) more = await broker.expire(stream, 500, 1_000);
+        assert.deepEqual([removed, await broker.length(stream)], [251, 1]);
+        assert.equal(await broker.expire(fresh('none'), 0, 1_000), 0);
+      });
+    }
 
     it('says how far behind a group is', async () => {
       const stream = fresh('lag');

@@ -3,7 +3,7 @@ import { createInlineBroker } from '../../src/broker/inline-broker.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { describeBroker } from './broker.conformance.ts';
 
-const capabilities = { groups: true, redelivery: true, deadLetters: true, persistence: false };
+const capabilities = { groups: true, redelivery: true, deadLetters: true, persistence: false, partitions: true };
 
 describeBroker({
   name: 'inline',
@@ -14,6 +14,7 @@ describeBroker({
     return {
       broker: createInlineBroker({ name: 'inline' }, { clock }),
       age: (_stream, _group, ms) => clock.advance(ms),
+      pass: (ms) => clock.advance(ms),
       append: async () => assert.fail('entries come only through publish'),
       end: async () => undefined,
     };

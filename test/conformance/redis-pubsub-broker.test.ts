@@ -11,7 +11,7 @@ import type { RedisServer } from '../support/redis-server.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { describeBroker } from './broker.conformance.ts';
 
-const capabilities = { groups: true, redelivery: false, deadLetters: false, persistence: true };
+const capabilities = { groups: true, redelivery: false, deadLetters: false, persistence: true, partitions: false };
 const deps = { clock: systemClock, random: systemRandom, notice: () => undefined };
 const configFor = (uri: string, hashTag: boolean): RedisBrokerConfig => ({
   provider: 'redis_pubsub',
@@ -35,6 +35,7 @@ for (const hashTag of [false, true]) {
       return {
         broker,
         age: async () => assert.fail('nothing is pending'),
+        pass: async () => assert.fail('nothing grows old'),
         append: async () => assert.fail('not tried'),
         async end() {
           await broker.close();

@@ -2,7 +2,7 @@ import type { BackoffPolicy } from '../../src/runtime/backoff.ts';
 import type { Clock } from '../../src/runtime/clock.ts';
 import { toError } from '../../src/runtime/failure.ts';
 import type { LoopOptionsFor } from '../../src/runtime/loop.ts';
-import type { Emit, TelemetryEvent } from '../../src/telemetry/event.ts';
+import type { Emit, EventName, EventOf, TelemetryEvent } from '../../src/telemetry/event.ts';
 
 /** Facts as they are emitted: what tests wait for and count. */
 export interface Events {
@@ -10,6 +10,8 @@ export interface Events {
   readonly all: readonly TelemetryEvent[];
   names(): readonly string[];
   count(event: TelemetryEvent['event']): number;
+  /** All of that name. */
+  of<Name extends EventName>(event: Name): readonly EventOf<Name>[];
 }
 
 const quiet = new Set([
@@ -28,6 +30,8 @@ export function createEvents(): Events {
     all,
     names: () => all.map(({ event }) => event).filter((event) => !quiet.has(event)),
     count: (event) => all.filter((each) => each.event === event).length,
+    of: <Name extends EventName>(event: Name) =>
+      all.filter((each): each is EventOf<Name> & TelemetryEvent => each.event === event),
   };
 }
 

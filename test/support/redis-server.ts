@@ -15,6 +15,8 @@ export interface StartRedis {
   readonly appendonly?: boolean;
   /** Default: a free one. */
   readonly port?: number;
+  /** PEM files: it speaks TLS as well, and `url` is that of the port for it. */
+  readonly tls?: { readonly cert: string; readonly key: string };
   /** The test never kills or stops it, so the server that `REDIS_URL` names will do, where there is one. */
   readonly shared?: boolean;
 }
@@ -66,9 +68,16 @@ export async function startRedis(options: StartRedis = {}): Promise<RedisServer>
     'warning',
   ];
   settings.push('--appendonly', appendonly ? 'yes' : 'no', '--enable-debug-command', 'yes', ...args);
+  const tlsPort = options.tls === undefined ? null : await freePort();
+  if (options.tls !== undefined && tlsPort !== null) {
+    const { cert, key } = options.tls;
+    settings.push('--tls-port', String(tlsPort), '--tls-auth-clients', 'no');
+    settings.push('--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert);
+  }
   let running = await launch(executable, settings, port);
   let paused = false;
-  const url = `redis://127.0.0.1:${port}`;
+  const plain = `redis://127.0.0.1:${port}`;
+  const url = tlsPort === null ? plain : `rediss://127.0.0.1:${tlsPort}`;
   const signal = (name: NodeJS.Signals) => {
     if (running.alive) process.kill(running.pid, name);
   };
@@ -79,8 +88,8 @@ export async function startRedis(options: StartRedis = {}): Promise<RedisServer>
     get pid() {
       return running.pid;
     },
-    cli: (...command) => ask(url, command, false),
-    cliBytes: (...command) => ask(url, command, true),
+    cli: (...command) => ask(plain, command, false),
+    cliBytes: (...command) => ask(plain, command, true),
     async kill() {
       signal('SIGKILL');
       await running.end();

@@ -27,6 +27,8 @@ const promised: { readonly [name: string]: readonly [type: string, ...labels: st
   message_end_to_end_latency_seconds: ['histogram', 'handler'],
   messages_in_flight: ['gauge', 'handler'],
   dead_letters_messages: ['gauge', 'stream'],
+  dead_letters_alert: ['gauge', 'stream'],
+  dead_letters_expired_total: ['counter', 'stream'],
   reclaimed_messages_total: ['counter', 'handler'],
   entries_lost_to_trim_total: ['counter', 'handler', 'stream'],
   circuit_breaker_state: ['gauge', 'handler'],
