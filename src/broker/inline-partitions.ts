@@ -15,7 +15,7 @@ import type {
 /** The partitions of one group in memory, by the same rules as in Redis. */
 export function createInlinePartitions(options: PartitionOptions, shared: InlineShared): Partitions {
   const { group, owner, categories, leaseTtlMs } = options;
-  const { clock, known, append, leases, generations, owners, indexes } = shared;
+  const { clock, known, leases, generations, owners, indexes } = shared;
   const heard = new Map<string, PartitionHint>();
   let waiting: AbortController | null = null;
   const listener = ({ category, key, freed }: PartitionHint & { readonly category: string }) => {

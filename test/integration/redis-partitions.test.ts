@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import type { Outgoing } from '../../src/broker/broker.ts';
-import { laneOf, partitionOf, partitionsOf } from '../../src/message/stream-name.ts';
+import { laneOf, partitionOf, partitionsOf, wakeOf } from '../../src/message/stream-name.ts';
 import { redisBrokerAt, type TriedBroker } from '../support/redis-broker.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { startRedis } from '../support/redis-server.ts';
@@ -48,7 +48,8 @@ describe('publishing to partitions in Redis', () => {
       toPartition('c2', 4, true),
     ]);
     const ours = await Promise.all((await keys()).map(async (key) => [key, await typeOf(key)]));
-    assert.deepEqual(ours, theirs.toSorted());
+    const heard = [wakeOf(category), 'stream'];
+    assert.deepEqual(ours, [...theirs, heard].toSorted(), 'and one that its readers pass over');
     assert.deepEqual(((await server.cli('SMEMBERS', index)) as string[]).toSorted(), ['c1', 'c2']);
   });
 
@@ -82,6 +83,10 @@ describe('publishing to partitions in Redis', () => {
 
   it('keeps a partition and its index in one slot where names are tagged', async () => {
     await tagged.broker.publish([toPartition('c1', 1)]);
-    assert.deepEqual(await keys(), ['{orders::order}:__partitions__', '{orders::order}:c1']);
+    assert.deepEqual(await keys(), [
+      '{orders::order}:__partitions__',
+      '{orders::order}:__wake__',
+      '{orders::order}:c1',
+    ]);
   });
 });
