@@ -12,6 +12,8 @@ export interface EventGauges {
   readonly inFlight: () => readonly Sample[];
   readonly breakers: () => readonly Sample[];
   readonly leases: () => readonly Sample[];
+  /** Seconds that a subscription of the event store has waited for a position, when it last said so. */
+  readonly gaps: () => readonly Sample[];
   /** 1 where a dead-letter stream has more than `[server.dlq] alert_threshold`. */
   readonly alerts: () => readonly Sample[];
   /** Seconds since each loop made its last step. */
@@ -30,6 +32,7 @@ export function createEventGauges(clock: Clock): EventGauges {
   const breakers = new Map<string, number>();
   const leases = new Map<string, number>();
   const alerts = new Map<string, number>();
+  const gaps = new Map<string, number>();
   const steps = new Map<string, Millis>();
 
   const put = (values: Map<string, number>, name: string, value: number) => {
@@ -49,6 +52,8 @@ export function createEventGauges(clock: Clock): EventGauges {
       },
       'dead_letters.above_threshold': ({ stream }) => put(alerts, sourceOf(stream), 1),
       'dead_letters.below_threshold': ({ stream }) => put(alerts, sourceOf(stream), 0),
+      'gap.waiting': ({ subscription, waited_ms }) => put(gaps, subscription, waited_ms / 1_000),
+      'gap.closed': ({ subscription }) => void gaps.delete(subscription),
       'breaker.opened': ({ subscription }) => put(breakers, subscription, breakerStates.open),
       'breaker.half_opened': ({ subscription }) => put(breakers, subscription, breakerStates.half_open),
       'breaker.closed': ({ subscription }) => put(breakers, subscription, breakerStates.closed),
@@ -62,6 +67,7 @@ export function createEventGauges(clock: Clock): EventGauges {
     inFlight: samples('handler', inFlight),
     breakers: samples('handler', breakers),
     leases: samples('lease', leases),
+    gaps: samples('handler', gaps),
     alerts: samples('stream', alerts),
     loops: () => {
       const now = clock.monotonic();

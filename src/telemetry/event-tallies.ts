@@ -77,6 +77,11 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
     help: 'Dead letters that were deleted for their age.',
     labels: ['stream'],
   });
+  const gapsAbandoned = createCounter({
+    name: 'domaind_event_store_gaps_abandoned_total',
+    help: 'Positions of the event store that were waited for in vain: what is committed there later is missed.',
+    labels: ['handler', 'stream'],
+  });
   const droppedLines = createCounter({
     name: 'domaind_log_lines_dropped_total',
     help: 'Log lines that could not be written.',
@@ -84,7 +89,7 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
   });
   const all = [
     ...[published, refused, publishLatency, handled, handleDuration, endToEnd],
-    ...[reclaimed, lost, recreated, expired, droppedLines],
+    ...[reclaimed, lost, recreated, expired, gapsAbandoned, droppedLines],
   ];
   droppedLines.child();
 
@@ -104,6 +109,7 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
     reclaimed: reclaimed.child(handler),
     on: createBounded(maxStreams, (stream) => ({
       lost: lost.child(handler, stream),
+      gapsAbandoned: gapsAbandoned.child(handler, stream),
       outcomes: Object.fromEntries(
         outcomes.map((outcome) => [outcome, handled.child(handler, stream, outcome)]),
       ) as Record<Outcome, Count>,
@@ -163,6 +169,9 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
     },
     'dead_letters.expired': ({ stream, count }) => {
       expiredOf(sourceOf(stream)).value += count;
+    },
+    'gap.abandoned': ({ subscription, stream, positions }) => {
+      handlerOf(subscription).on(label(stream)).gapsAbandoned.value += positions.length;
     },
     'group.recreated': ({ stream, group }) => {
       recreatedOf(label(stream))(group).value += 1;

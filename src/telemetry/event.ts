@@ -124,6 +124,37 @@ export type TelemetryEvent =
       readonly stream: string;
       readonly group: string;
     }
+  /** Another replica owns it: this one takes over when that one goes. */
+  | {
+      readonly event: 'subscription.standing_by';
+      readonly subscription: string;
+      readonly stream: string;
+      readonly group: string;
+    }
+  /**
+   * A message of the event store may yet be committed at this position, by the transaction that is named as far as the
+   * server tells; what lies behind it waits. Said again every half minute.
+   */
+  | {
+      readonly event: 'gap.waiting';
+      readonly subscription: string;
+      readonly stream: string;
+      readonly position: string;
+      readonly pid: number | null;
+      readonly application: string | null;
+      readonly user: string | null;
+      /** Of the transaction; null where it is not to be seen. */
+      readonly age_ms: Millis | null;
+      readonly waited_ms: Millis;
+    }
+  | { readonly event: 'gap.closed'; readonly subscription: string; readonly stream: string; readonly waited_ms: Millis }
+  /** Waited for in vain: what is committed there later is missed. */
+  | {
+      readonly event: 'gap.abandoned';
+      readonly subscription: string;
+      readonly stream: string;
+      readonly positions: readonly string[];
+    }
   | { readonly event: 'deliveries.read'; readonly subscription: string; readonly count: number }
   | { readonly event: 'delivery.started'; readonly subscription: string }
   /** Its handler returned, threw or was cut short: one for each `delivery.started`, before what became of it. */

@@ -16,6 +16,10 @@ export interface LoopHealth {
 export interface SubscriptionHealth {
   readonly circuit: 'closed' | 'half_open' | 'open';
   readonly running: boolean;
+  /** Another replica runs it, and this one would. */
+  readonly standingBy: boolean;
+  /** The transaction that holds it up; null where none does. */
+  readonly waitsFor: { readonly position: string; readonly pid: number | null; readonly ageMs: Millis | null } | null;
   /** Null where it is not known. */
   readonly lag: number | null;
   readonly lagMs: Millis | null;
@@ -82,14 +86,23 @@ export function readiness(state: HealthState): HealthAnswer {
         ...(hints.size === 0 ? {} : { wake_up_hints: Object.fromEntries(hints) }),
         shutting_down: phase === 'draining',
         subscriptions: Object.fromEntries(
-          [...subscriptions].map(([name, { circuit, running, lag, lagMs, pending }]) => [
+          [...subscriptions].map(([name, { circuit, running, standingBy, waitsFor, lag, lagMs, pending }]) => [
             name,
             {
-              state: running ? 'running' : 'stopped',
+              state: running ? 'running' : standingBy ? 'standing_by' : 'stopped',
               circuit,
               lag,
               lag_seconds: lagMs === null ? null : Math.max(0, lagMs) / 1_000,
               pending,
+              ...(waitsFor === null
+                ? {}
+                : {
+                    waits_for: {
+                      position: waitsFor.position,
+                      pid: waitsFor.pid,
+                      age_seconds: waitsFor.ageMs === null ? null : waitsFor.ageMs / 1_000,
+                    },
+                  }),
             },
           ]),
         ),
@@ -98,7 +111,15 @@ export function readiness(state: HealthState): HealthAnswer {
   };
 }
 
-const unknown: SubscriptionHealth = { circuit: 'closed', running: false, lag: null, lagMs: null, pending: null };
+const unknown: SubscriptionHealth = {
+  circuit: 'closed',
+  running: false,
+  standingBy: false,
+  waitsFor: null,
+  lag: null,
+  lagMs: null,
+  pending: null,
+};
 
 /** Keeps the facts that the stations tell of: the phase, the loops, the circuits. */
 export function followEvents(state: HealthState, clock: Clock): Emit {
@@ -121,8 +142,12 @@ export function followEvents(state: HealthState, clock: Clock): Emit {
     'loop.ended': ({ loop }) => void state.loops.delete(loop),
     'hint.ready': ({ database }) => void state.hints.set(database, 'ok'),
     'hint.lost': ({ database }) => void state.hints.set(database, 'lost'),
-    'subscription.started': ({ subscription }) => void change(subscription, { running: true }),
-    'subscription.stopped': ({ subscription }) => void change(subscription, { running: false }),
+    'subscription.started': ({ subscription }) => void change(subscription, { running: true, standingBy: false }),
+    'subscription.standing_by': ({ subscription }) => void change(subscription, { standingBy: true }),
+    'subscription.stopped': ({ subscription }) => void change(subscription, { running: false, waitsFor: null }),
+    'gap.waiting': ({ subscription, position, pid, age_ms }) =>
+      void change(subscription, { waitsFor: { position, pid, ageMs: age_ms } }),
+    'gap.closed': ({ subscription }) => void change(subscription, { waitsFor: null }),
     'breaker.opened': ({ subscription }) => void change(subscription, { circuit: 'open' }),
     'breaker.half_opened': ({ subscription }) => void change(subscription, { circuit: 'half_open' }),
     'breaker.closed': ({ subscription }) => void change(subscription, { circuit: 'closed' }),

@@ -119,6 +119,12 @@ export function createMetrics(config: MetricsConfig, deps: MetricsDeps): Metrics
   gauge('messages_in_flight', 'Handlers that run now.', ['handler'], state.inFlight);
   gauge('circuit_breaker_state', '0 closed, 1 half open, 2 open.', ['handler'], state.breakers);
   gauge('lease_owner', '1 where this process holds the lease, 0 where it did.', ['lease'], state.leases);
+  gauge(
+    'event_store_gap_wait_seconds',
+    'How long a subscription of the event store has waited for a transaction to commit; none where none waits.',
+    ['handler'],
+    state.gaps,
+  );
   gauge('loop_last_progress_seconds', 'Time since the loop last made a step.', ['loop'], state.loops);
   gauge('build_info', 'Always 1; the version is the label.', ['version'], () => [[{ version }, 1]]);
   // At the library's 10 ms the sampling alone takes half a percent of a core.

@@ -10,6 +10,9 @@ import type { Gauges, OutboxGauges, SubscriptionGauges } from './gauges.ts';
 import type { HealthState, Reachability } from './health.ts';
 import { followGauges } from './health.ts';
 
+/** Where a subscription reads from: a broker, or the event store. */
+export type Inspected = Pick<Broker, 'inspect' | 'length'>;
+
 /** What a daemon depends on and feeds from: asked now and then, never by a scrape or a probe itself. */
 export interface Watched {
   readonly databases: readonly { readonly name: string; ping(): Promise<void> }[];
@@ -26,7 +29,7 @@ export interface Watched {
     readonly handler: string;
     readonly group: string;
     readonly streams: readonly string[];
-    readonly broker: Broker;
+    readonly broker: Inspected;
   }[];
 }
 
