@@ -67,6 +67,12 @@ export interface Horizon {
   readonly writers: readonly Writer[];
 }
 
+/** What lies beyond a position. */
+export interface Behind {
+  readonly count: number;
+  readonly oldestMs: number | null;
+}
+
 /**
  * The log that can be read again. Every method throws UnavailableError when the store cannot be reached or does not answer
  * in time, and MisconfiguredError when it is not what it should be; then nothing is known, least of all that nothing is there.
@@ -95,6 +101,11 @@ export interface EventStore {
   lastMessage(stream: string, type?: string): Promise<StoredMessage | null>;
   /** The last position that can be seen, 0 when the store is empty; of a category, or of `everything`. */
   head(category: string): Promise<bigint>;
+  /**
+   * How many messages there are beyond a position, and since when the oldest of them is there, by the store's clock; null
+   * where there is none. What subscriptions write about themselves is not counted, nor more than `limit`.
+   */
+  behind(category: string, position: bigint, limit: number): Promise<Behind>;
   /**
    * For `everything`: all who write. For a category only those who go past the store's own functions, and so do not wait
    * for each other: with none of those, its messages commit in order and there is nothing to wait for.

@@ -1,7 +1,7 @@
 import type { Append } from '../message/append.ts';
 import { concurrencyError } from '../message/append-call.ts';
 import { isoTime } from '../message/compose.ts';
-import { categoryOfStream } from '../message/stream-name.ts';
+import { categoryOfStream, isSubscriptionStream } from '../message/stream-name.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { EventStore, ReadFilter, StoredMessage, Writer } from './event-store.ts';
 import { everything } from './event-store.ts';
@@ -124,6 +124,14 @@ export function createMemoryEventStore({ clock }: { readonly clock: Clock }): Me
       return (streams.get(stream) ?? []).findLast((each) => type === undefined || each.type === type) ?? null;
     },
     head: async (category) => seen.findLast((each) => isOf(each, category))?.globalPosition ?? 0n,
+    async behind(category, position, limit) {
+      const beyond = seen
+        .slice(firstFrom(seen, position + 1n))
+        .filter((each) => isOf(each, category) && !isRecord(each));
+      const [oldest] = beyond;
+      const oldestMs = oldest === undefined ? null : Math.max(0, clock.now() - Date.parse(oldest.time));
+      return { count: Math.min(limit, beyond.length), oldestMs };
+    },
     horizon: async () => ({ head: seen.at(-1)?.globalPosition ?? 0n, writers: [...open.values()] }),
     running: async (writers) => writers.filter(({ id }) => open.has(id)),
     ping: async () => undefined,
@@ -134,6 +142,9 @@ export function createMemoryEventStore({ clock }: { readonly clock: Clock }): Me
 
 const isOf = ({ stream }: StoredMessage, category: string): boolean =>
   category === everything || categoryOfStream(stream) === category;
+
+/** Whether a subscription has written it about itself. */
+const isRecord = ({ stream }: StoredMessage): boolean => isSubscriptionStream(stream);
 
 /** The index of the first message at or after a global position. */
 function firstFrom(messages: readonly StoredMessage[], from: bigint): number {

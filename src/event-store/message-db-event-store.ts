@@ -2,6 +2,7 @@ import type { Sql } from 'postgres';
 import type { Database } from '../connection/database.ts';
 import type { Append } from '../message/append.ts';
 import { appendCall, appendParameters, conflictIn, lastPositions } from '../message/append-call.ts';
+import { subscriptionStreams } from '../message/stream-name.ts';
 import { textArray } from '../message/text-array.ts';
 import { DomaindError, MisconfiguredError } from '../runtime/errors.ts';
 import type { EventStore, ReadFilter, StoredMessage } from './event-store.ts';
@@ -101,6 +102,20 @@ export function createMessageDbEventStore(database: Database): EventStore {
       return row === undefined ? null : toMessage(row);
     },
     head: lastOf,
+    async behind(category, position, limit) {
+      const [row] = await ask(
+        (sql) => sql<{ count: string; oldest: string | null }[]>`
+          select count(*)::text as count,
+            (extract(epoch from (now() at time zone 'utc') - (array_agg(time order by global_position))[1]) * 1000)::text as oldest
+          from (
+            select time, global_position from message_store.messages
+            ${within(sql, category)} and global_position > ${String(position)}::bigint
+              and stream_name !~ ${subscriptionStreams} order by global_position limit ${String(limit)}::bigint
+          ) beyond`,
+      );
+      const oldestMs = row?.oldest == null ? null : Math.max(0, Math.round(Number(row.oldest)));
+      return { count: Number(row?.count ?? 0), oldestMs };
+    },
     horizon: (category) => horizonOf(ask, () => lastOf(everything), category),
     running: (writers) => runningOf(ask, writers),
     async ping() {

@@ -28,7 +28,10 @@ export const camelDomain = (normalized: string): string =>
 
 /** `order` → `bookshelf::order`; a category that already names its domain is kept. */
 export const categoryOf = (domain: string, aggregate: string): string =>
-  aggregate.includes('::') ? aggregate : `${domain}::${aggregate}`;
+  aggregate.includes('::') || aggregate === allCategories ? aggregate : `${domain}::${aggregate}`;
+
+/** In the place of a category: everything in the event store. */
+export const allCategories = '$all';
 
 export const commandCategory = (category: string): string =>
   category.endsWith(':command') ? category : `${category}:command`;
@@ -104,6 +107,11 @@ export const failedStream = (group: string, category: string): string => `failed
 
 /** Where it says up to which record of failures it has taken note. */
 export const checkpointStream = (group: string, category: string): string => `recovery-checkpoint-${group}-${category}`;
+
+/** The streams that subscriptions write about themselves, as an expression that PostgreSQL takes as well. */
+export const subscriptionStreams = '^(position|failed|recovery-checkpoint)-';
+
+export const isSubscriptionStream = (stream: string): boolean => new RegExp(subscriptionStreams).test(stream);
 
 /** Whether `key` may name a partition: 1–255 characters, no `:`, none of the reserved words. */
 export const isPartitionKey = (key: string, backfillSuffix: string): boolean =>

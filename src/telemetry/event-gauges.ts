@@ -12,7 +12,7 @@ export interface EventGauges {
   readonly inFlight: () => readonly Sample[];
   readonly breakers: () => readonly Sample[];
   readonly leases: () => readonly Sample[];
-  /** Seconds that a subscription of the event store has waited for a position, when it last said so. */
+  /** Seconds that a subscription of the event store has waited for a position, when it last said so; 0 when that is over. */
   readonly gaps: () => readonly Sample[];
   /** 1 where a dead-letter stream has more than `[server.dlq] alert_threshold`. */
   readonly alerts: () => readonly Sample[];
@@ -53,7 +53,7 @@ export function createEventGauges(clock: Clock): EventGauges {
       'dead_letters.above_threshold': ({ stream }) => put(alerts, sourceOf(stream), 1),
       'dead_letters.below_threshold': ({ stream }) => put(alerts, sourceOf(stream), 0),
       'gap.waiting': ({ subscription, waited_ms }) => put(gaps, subscription, waited_ms / 1_000),
-      'gap.closed': ({ subscription }) => void gaps.delete(subscription),
+      'gap.closed': ({ subscription }) => put(gaps, subscription, 0),
       'breaker.opened': ({ subscription }) => put(breakers, subscription, breakerStates.open),
       'breaker.half_opened': ({ subscription }) => put(breakers, subscription, breakerStates.half_open),
       'breaker.closed': ({ subscription }) => put(breakers, subscription, breakerStates.closed),

@@ -121,7 +121,7 @@ export function createMetrics(config: MetricsConfig, deps: MetricsDeps): Metrics
   gauge('lease_owner', '1 where this process holds the lease, 0 where it did.', ['lease'], state.leases);
   gauge(
     'event_store_gap_wait_seconds',
-    'How long a subscription of the event store has waited for a transaction to commit; none where none waits.',
+    'How long a subscription of the event store has waited for a transaction to commit; 0 where it waits no more.',
     ['handler'],
     state.gaps,
   );

@@ -219,6 +219,23 @@ export function eventStoreConformance(name: string, create: () => Promise<EventS
       assert.equal(await store.head(aCategory()), 0n);
     });
 
+    it('tells how much there is beyond a position, and since when', async () => {
+      const category = aCategory();
+      const before = await store.head(everything);
+      assert.deepEqual(await store.behind(category, before, 10), { count: 0, oldestMs: null });
+      await store.append([
+        anAppend(`${category}-1`, 3),
+        anAppend(`position-${category}`),
+        anAppend(`failed-${category}`),
+      ]);
+      const { count, oldestMs } = await store.behind(category, before, 10);
+      assert.equal(count, 3);
+      assert.ok(oldestMs !== null && oldestMs >= 0 && oldestMs < 60_000, String(oldestMs));
+      assert.equal((await store.behind(category, before + 1n, 10)).count, 2);
+      assert.equal((await store.behind(category, before, 2)).count, 2);
+      assert.equal((await store.behind(everything, before, 10)).count, 3);
+    });
+
     it('searches by correlation, origin and type', async () => {
       const category = aCategory();
       const messages = [

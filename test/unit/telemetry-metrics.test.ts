@@ -37,6 +37,8 @@ const promised: { readonly [name: string]: readonly [type: string, ...labels: st
   loop_last_progress_seconds: ['gauge', 'loop'],
   build_info: ['gauge', 'version'],
   log_lines_dropped_total: ['counter'],
+  event_store_gap_wait_seconds: ['gauge', 'handler'],
+  event_store_gaps_abandoned_total: ['counter', 'handler', 'stream'],
 };
 
 const someGauges: Gauges = {
