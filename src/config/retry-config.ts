@@ -20,3 +20,10 @@ export interface RetryRule {
   /** `retry` by these settings; the others give the message up at once. */
   readonly action: 'retry' | 'dead_letter' | 'discard';
 }
+
+/** When a failing subscription pauses. */
+export interface BreakerConfig {
+  /** Failures in a row that open it. */
+  readonly threshold: number;
+  readonly resetAfterMs: Millis;
+}

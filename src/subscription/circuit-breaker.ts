@@ -1,4 +1,4 @@
-import type { BreakerConfig } from '../config/config.ts';
+import type { SubscriptionConfig } from '../config/config.ts';
 import type { Millis } from '../runtime/clock.ts';
 
 /**
@@ -18,7 +18,12 @@ export const at = (breaker: Breaker, now: Millis): Breaker =>
   breaker.state === 'open' && now >= breaker.until ? { state: 'half_open' } : breaker;
 
 /** The breaker after a handler has ended. Successes and failures that arrive while it is open change nothing. */
-export function after(breaker: Breaker, succeeded: boolean, now: Millis, config: BreakerConfig): Breaker {
+export function after(
+  breaker: Breaker,
+  succeeded: boolean,
+  now: Millis,
+  config: SubscriptionConfig['breaker'],
+): Breaker {
   if (breaker.state === 'open') return breaker;
   if (succeeded) return breaker.state === 'closed' && breaker.failures === 0 ? breaker : closed;
   const failures = breaker.state === 'closed' ? breaker.failures + 1 : config.threshold;
