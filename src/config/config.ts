@@ -224,10 +224,12 @@ export interface SubscriptionConfig {
   readonly reclaimEveryMs: Millis;
   /** Event store: messages between two writes of the position. */
   readonly positionUpdateInterval: number;
-  /** Event store: how often messages that failed are tried again; null: they are not. */
+  /** Event store: the least wait before a message that failed is tried again; null: it is not. */
   readonly recoverEveryMs: Millis | null;
-  /** Event store: how long a gap in the positions is waited for. */
+  /** Event store: how long a gap in the positions is waited for where it is not known who may fill it. */
   readonly gapTimeoutMs: Millis;
+  /** Event store: only messages that a message of this stream or category has caused; null for all. */
+  readonly originStream: string | null;
   /** A wish: trimming never removes what a group has not acknowledged. Null for none. */
   readonly retentionMaxlen: number | null;
   /** For `subscriptions status` and `config show --origin`: each setting's value in the file's unit, and its layer. */

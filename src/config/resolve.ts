@@ -75,6 +75,7 @@ export function resolveSubscription(
     positionUpdateInterval: number('position_update_interval'),
     recoverEveryMs: said('enable_recovery').value === true ? time('recovery_interval_seconds') : null,
     gapTimeoutMs: time('gap_timeout_seconds'),
+    originStream: String(settings.get('origin_stream')?.value ?? '') || null,
     retentionMaxlen: number('retention_maxlen') === 0 ? null : number('retention_maxlen'),
     origins: new Map([...settings].map(([field, { value, origin }]) => [field, { value, origin }])),
   };

@@ -95,6 +95,7 @@ describe('the settings of a subscription', () => {
       positionUpdateInterval: 10,
       recoverEveryMs: 30_000,
       gapTimeoutMs: 5000,
+      originStream: null,
       retentionMaxlen: null,
     });
     assert.deepEqual([...new Set([...origins.values()].map(({ origin }) => origin))], ['default']);

@@ -32,6 +32,7 @@ const settings: SubscriptionConfig = {
   positionUpdateInterval: 10,
   recoverEveryMs: 30_000,
   gapTimeoutMs: 5_000,
+  originStream: null,
   retentionMaxlen: null,
   origins: new Map(),
 };
