@@ -10,8 +10,11 @@ import type { Catalog } from '../message/catalog.ts';
 import { openCatalog } from '../message/catalog.ts';
 import type { NewMessage } from '../message/compose.ts';
 import { outboxCall, outboxParameters } from '../message/outbox-call.ts';
+import { camelDomain, normalizeDomain } from '../message/stream-name.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
 import { loadCatalog } from '../schema/load-catalog.ts';
+import type { ClientAggregates, EventSourcing, EventSourcingConfig } from './event-sourcing.ts';
+import { noEventSourcing, openEventSourcing } from './event-sourcing.ts';
 import type { ClientProcessOptions, ClientRaiseOptions } from './messages.ts';
 import { commandOf, eventOf } from './messages.ts';
 import { idIn } from './write.ts';
@@ -35,7 +38,21 @@ export type ClientConfig =
       readonly poolSize?: number;
       /** A folder of JSON Schemas that messages are checked by; default: they are not checked. */
       readonly schemas?: string;
+      /** Where event-sourced aggregates are: a Message DB, and the domain's name. Default: nowhere. */
+      readonly eventStore?: EventStorePlace;
     };
+
+export interface EventStorePlace {
+  readonly databaseUri: string;
+  /** As in domain.toml. */
+  readonly domain: string;
+  /** Connections at most; default 5. */
+  readonly maxConnections?: number;
+  /** Events after which loading takes a snapshot; default 10. */
+  readonly snapshotThreshold?: number;
+  /** Whether what is appended goes to the outbox too; default true. */
+  readonly outbox?: boolean;
+}
 
 export interface ClientTransaction {
   /** The driver `postgres`, in this transaction: `` await tx.sql`insert …` ``. */
@@ -44,10 +61,12 @@ export interface ClientTransaction {
   raise<Name extends MessageName>(name: Name, options: ClientRaiseOptions<Payloads[Name]>): Promise<string>;
   /** A command, written to the outbox in this transaction; its message id. */
   process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ClientProcessOptions): Promise<string>;
+  /** Events of an event-sourced aggregate, in this transaction; its version then. */
+  readonly append: ClientAggregates['append'];
 }
 
-/** An application's way to the outbox. Errors are those of domaind where the database is away or not set up. */
-export interface Client {
+/** An application's way to the outbox and to the event store. Errors are those of domaind where the database is away or not set up. */
+export interface Client extends ClientAggregates {
   /** A command in a transaction of its own; its message id. */
   process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ClientProcessOptions): Promise<string>;
   /** An event in a transaction of its own; its message id. */
@@ -62,8 +81,12 @@ export interface Client {
 
 /** Opens a pool of connections; none is made before it is needed. Throws ConfigError or MisconfiguredError. */
 export async function connect(config: ClientConfig = {}): Promise<Client> {
-  const { postgresql, catalog } = await settingsIn(config);
+  const { postgresql, catalog, eventStore } = await settingsIn(config);
   const database = openDatabase(postgresql, { notice: () => undefined });
+  const sourcing =
+    eventStore === null
+      ? noEventSourcing('there is none here')
+      : openEventSourcing({ ...eventStore, databaseUri: postgresql.uri }, database, catalog);
 
   async function write(asked: NewMessage): Promise<string> {
     const message = catalog.outgoing(asked);
@@ -78,14 +101,19 @@ export async function connect(config: ClientConfig = {}): Promise<Client> {
   return {
     process: async (name, data, options) => write(commandOf(name, data, options)),
     raise: async (name, options) => write(eventOf(name, options)),
-    transaction: (work) => within(database, catalog, work),
-    close: () => database.close(),
+    transaction: (work) => within(database, catalog, sourcing, work),
+    append: sourcing.append,
+    load: sourcing.load,
+    async close() {
+      await Promise.all([database.close(), sourcing.close()]);
+    },
   };
 }
 
 async function within<T>(
   database: Database,
   catalog: Catalog,
+  sourcing: EventSourcing,
   work: (tx: ClientTransaction) => Promise<T>,
 ): Promise<T> {
   const transaction = database.transaction();
@@ -103,6 +131,7 @@ async function within<T>(
       sql,
       raise: async (name, options) => write(eventOf(name, options)),
       process: async (name, data, options) => write(commandOf(name, data, options)),
+      append: (aggregate, events, options) => sourcing.appendIn(sql, aggregate, events, options),
     });
     await transaction.commit();
     return result;
@@ -122,6 +151,7 @@ function refusalIn(error: unknown): unknown {
 interface Settings {
   readonly postgresql: PostgresqlConfig;
   readonly catalog: Catalog;
+  readonly eventStore: Omit<EventSourcingConfig, 'databaseUri'> | null;
 }
 
 async function settingsIn(config: ClientConfig): Promise<Settings> {
@@ -130,14 +160,24 @@ async function settingsIn(config: ClientConfig): Promise<Settings> {
     const limits = { poolSize, maxOverflow: 0, connectTimeoutMs: 5_000, statementTimeoutMs: 30_000 };
     const postgresql = { provider: 'postgresql', name: 'default', uri, directUri: null, schema, ...limits } as const;
     const catalog = schemas === null ? openCatalog : await loadCatalog({ path: schemas, unknownFields: 'keep' });
-    return { postgresql, catalog };
+    return { postgresql, catalog, eventStore: placeOf(config.eventStore) };
   }
   const { config: path = null, database: name = 'default', env: overlay = null } = config;
   const loaded = await loadConfig({ path, env: overlay, cwd: cwd(), environment: env });
   const found = loaded.config.databases.get(name);
   if (found?.provider === 'postgresql') {
-    return { postgresql: found, catalog: await loadCatalog(loaded.config.schemas) };
+    const { eventStore: store, domain, outbox, snapshotThreshold, schemas } = loaded.config;
+    const eventStore =
+      store.provider === 'memory' ? null : { ...store, domain, outbox: outbox !== null, snapshotThreshold };
+    return { postgresql: found, catalog: await loadCatalog(schemas), eventStore };
   }
   const fault = found === undefined ? 'is not in' : 'is of provider memory in';
   throw new MisconfiguredError('no_database', `[databases.${name}] ${fault} ${loaded.config.file}`);
+}
+
+function placeOf(place: EventStorePlace | undefined): Settings['eventStore'] {
+  if (place === undefined) return null;
+  const { databaseUri: uri, domain, maxConnections = 5, snapshotThreshold = 10, outbox = true } = place;
+  const normalized = normalizeDomain(domain);
+  return { uri, domain: { normalized, camel: camelDomain(normalized) }, maxConnections, snapshotThreshold, outbox };
 }

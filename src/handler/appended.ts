@@ -1,8 +1,20 @@
 import type { AggregateName, AskedAppend } from '../message/aggregate.ts';
 import { isObject } from '../message/codec.ts';
 import type { NewMessage } from '../message/compose.ts';
+import type { MessageOptions } from '../message/new-message.ts';
 import { appendOptions, newMessage, requireStorable } from '../message/new-message.ts';
 import { categoryOf, streamOf } from '../message/stream-name.ts';
+
+/** From where events are appended. */
+export interface AppendCall {
+  /** `ctx.append`: how messages about a fault begin. */
+  readonly call: string;
+  readonly domain: string;
+  /** What each event takes with it from the message in hand, and how the catalog wants it. */
+  readonly carry: (event: NewMessage) => NewMessage;
+  /** What may be said of an event. */
+  readonly known?: MessageOptions;
+}
 
 /**
  * The append of a call of `ctx.append` or of a client's `append`, checked. `carry` gives each event what it takes from the
@@ -12,11 +24,7 @@ export function askedAppend(
   aggregate: AggregateName,
   events: unknown,
   given: unknown,
-  {
-    call,
-    domain,
-    carry,
-  }: { readonly call: string; readonly domain: string; readonly carry: (event: NewMessage) => NewMessage },
+  { call, domain, carry, known = appendOptions }: AppendCall,
 ): AskedAppend {
   const { category, id } = namesIn(aggregate, call);
   const { expectedVersion = null, ...unknown } = optionsIn(given, call);
@@ -30,11 +38,7 @@ export function askedAppend(
     if (!isObject(event)) throw new TypeError(`${call}: an event must be an object of type and data`);
     const { type, data, ...options } = event;
     const of = `${call}, ${typeof type === 'string' ? type.slice(0, 128) : 'an event'}`;
-    const made = newMessage(
-      { call: of, kind: 'EVENT', name: type, category, id, data, options },
-      appendOptions,
-      domain,
-    );
+    const made = newMessage({ call: of, kind: 'EVENT', name: type, category, id, data, options }, known, domain);
     requireStorable(made.dataText, `${of}: data`);
     return carry(made);
   });

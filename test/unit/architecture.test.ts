@@ -21,7 +21,7 @@ const allowed: Record<string, readonly string[]> = {
   telemetry: [...base, 'broker/broker.ts', 'outbox/outbox.ts'],
   outbox: [...base, 'broker'],
   subscription: [...base, 'broker', 'event-store', 'handler'],
-  client: [...base, 'config', 'schema', 'handler', 'outbox'],
+  client: [...base, 'config', 'schema', 'event-store', 'handler', 'outbox'],
   doctor: [...base, 'broker', 'outbox'],
   explain: [...base, 'broker', 'outbox'],
   'providers.ts': ['*'],
