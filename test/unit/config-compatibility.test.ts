@@ -270,7 +270,6 @@ describe("a domain.toml with all of Protean's keys", () => {
       'command_default_timeout',
       'source_uri',
       'lenient_deserialization',
-      'snapshot_threshold',
       '[databases.default] pool_recycle',
       '[caches]',
       '[brokers.default] retry_on_timeout',
