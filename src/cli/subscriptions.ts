@@ -5,13 +5,13 @@ import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import type { Io } from './io.ts';
 import { facts, table } from './listing.ts';
-import type { SubscriptionStatus } from './status-facts.ts';
+import type { Scene, SubscriptionStatus } from './status-facts.ts';
 import { openScene, subscriptionsIn } from './status-facts.ts';
 import { subscriptionCells, subscriptionHeadings, subscriptionJson } from './status-text.ts';
 
-const usage = 'domaind subscriptions status [--handler NAME] [--config FILE] [--env NAME] [--json]';
+const usage = 'domaind subscriptions status|setup [--handler NAME] [--config FILE] [--env NAME] [--json]';
 
-/** `domaind subscriptions status`: how each stands, and by what settings it is fed. No daemon needs to run. */
+/** `domaind subscriptions`: how each stands and by what settings it is fed; or their groups made. No daemon needs to run. */
 export const subscriptions: Command = {
   name: 'subscriptions',
   summary: 'how subscriptions stand, by what settings, and where each setting comes from',
@@ -19,6 +19,8 @@ export const subscriptions: Command = {
 
   status           how each subscription stands, and those of its settings that are no defaults
     --handler NAME all settings of one, in the units of domain.toml, and where each comes from
+  setup            make the streams and groups of all that do not exist, as the daemon does when it starts: before
+                   it does, so that nothing is sent past them and autoscalers find them; as often as you like
 
   Low to high: default, the default profile, [server], the table of the subscription type, the profile of
   [server.subscriptions.<name>], its other keys, what the handler itself says.
@@ -29,7 +31,7 @@ example: domaind subscriptions status --handler OrderSummary`,
     const given = parseArguments(argv, types, usage);
     const [what, ...more] = given.positionals;
     if (more.length > 0) throw new UsageError(`unexpected "${more[0]}"\nusage: ${usage}`);
-    if (what !== 'status') {
+    if (what !== 'status' && what !== 'setup') {
       throw new UsageError(
         `${what ? `there is no subscriptions ${what}` : 'what of the subscriptions?'}\nusage: ${usage}`,
       );
@@ -37,6 +39,7 @@ example: domaind subscriptions status --handler OrderSummary`,
     const scene = await openScene(given, io);
     try {
       const rows = chosen(scene.plan, given.text('handler'));
+      if (what === 'setup') return await setUp(scene, rows, given, io);
       for (const each of scene.hidden) io.err(each);
       const states = await Promise.all(rows.map((row) => subscriptionsIn(scene, row)));
       const found = rows.map((row, index) => ({ row, states: states[index] ?? [] }));
@@ -48,6 +51,28 @@ example: domaind subscriptions status --handler OrderSummary`,
     }
   },
 };
+
+async function setUp(scene: Scene, rows: readonly PlanRow[], given: Arguments, io: Io): Promise<number> {
+  const made: { readonly handler: string; readonly stream: string; readonly group: string }[] = [];
+  for (const { handler, streams, settings } of rows) {
+    const broker = scene.providers.broker(handler.broker);
+    if (settings.type === 'event_store' || !broker.capabilities.persistence) continue;
+    const consumer = await broker.consume({ streams, group: handler.group, consumer: 'setup' });
+    await consumer.close();
+    made.push(...streams.map((stream) => ({ handler: handler.name, stream, group: handler.group })));
+  }
+  if (given.flag('json')) io.out(JSON.stringify(made, null, 2));
+  else if (made.length === 0) io.out('no groups to make');
+  else
+    io.out(
+      table(
+        io,
+        ['HANDLER', 'STREAM', 'GROUP'],
+        made.map(({ handler, stream, group }) => [handler, stream, group]),
+      ),
+    );
+  return 0;
+}
 
 interface Found {
   readonly row: PlanRow;

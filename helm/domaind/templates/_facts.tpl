@@ -61,7 +61,7 @@ address that hangs on a variable nobody states here is empty.
 
 {{- $_ := set $facts "healthEnabled" (ternary $health.enabled true (hasKey $health "enabled") | toString | eq "true") -}}
 {{- $_ := set $facts "healthHost" (include "domaind.interpolate" (dict "text" ($health.host | default "127.0.0.1") "env" $env)) -}}
-{{- $port := include "domaind.interpolate" (dict "text" (toString ($health.port | default 8080)) "env" $env) -}}
+{{- $port := include "domaind.interpolate" (dict "text" (toString (ternary $health.port 8080 (hasKey $health "port"))) "env" $env) -}}
 {{- $_ := set $facts "healthPort" (ternary (int $port) (int .Values.healthPort) (and $known (regexMatch "^[0-9]+$" $port))) -}}
 
 {{- $on := include "domaind.interpolate" (dict "text" (toString ($ingress.enabled | default false)) "env" $env) -}}
@@ -70,10 +70,12 @@ address that hangs on a variable nobody states here is empty.
 {{- $ingressPort := include "domaind.interpolate" (dict "text" (toString ($ingress.port | default 8081)) "env" $env) -}}
 {{- $_ := set $facts "ingressPort" (ternary (int $ingressPort) 8081 (regexMatch "^[0-9]+$" $ingressPort)) -}}
 
-{{- $drain := $server.drain_timeout_seconds | default ($server.drain_timeout | default 25) -}}
+{{- $drain := 25 -}}
+{{- if hasKey $server "drain_timeout" -}}{{- $drain = $server.drain_timeout -}}{{- end -}}
+{{- if hasKey $server "drain_timeout_seconds" -}}{{- $drain = $server.drain_timeout_seconds -}}{{- end -}}
 {{- $drain = include "domaind.interpolate" (dict "text" (toString $drain) "env" $env) -}}
 {{- $_ := set $facts "drainSeconds" (ternary (float64 $drain) 25.0 (regexMatch "^[0-9.]+$" $drain)) -}}
-{{- $startup := include "domaind.interpolate" (dict "text" (toString ($server.startup_timeout_seconds | default 60)) "env" $env) -}}
+{{- $startup := include "domaind.interpolate" (dict "text" (toString (ternary $server.startup_timeout_seconds 60 (hasKey $server "startup_timeout_seconds"))) "env" $env) -}}
 {{- $_ := set $facts "startupSeconds" (ternary (float64 $startup) 60.0 (regexMatch "^[0-9.]+$" $startup)) -}}
 
 {{- $_ := set $facts "laneSuffix" "" -}}
