@@ -57,8 +57,9 @@ export interface TestDeadLetter {
 
 /** A domain in memory, on a clock that only the test moves: handlers run as in the daemon, in milliseconds. */
 export interface TestDomain {
-  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ProcessOptions): void;
-  raise<Name extends MessageName>(name: Name, options: RaiseOptions<Payloads[Name]>): void;
+  /** With `command_processing = "sync"` in the settings: what its handler returns, and rejects with what it throws. */
+  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ProcessOptions): Promise<unknown>;
+  raise<Name extends MessageName>(name: Name, options: RaiseOptions<Payloads[Name]>): Promise<void>;
   /** An external message. */
   publish(stream: string, payload: Json): Promise<void>;
   /** Moves the clock until nothing is left to do, retries included. Throws when that takes more than a day. */
@@ -105,13 +106,22 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
     loopOptions,
     state: createHealthState(),
     catalog,
+    onTaken: (message) => void messages.push(toTestMessage(message)),
     handlerLog: () => silent,
   });
   const soft = new AbortController();
   const hard = new AbortController();
   const running = worker.run({ soft: soft.signal, hard: hard.signal });
   await clock.advance(0);
-  const write = (raised: Raised) => void defaultOf(providers.databases).write([catalog.outgoing(raised)]);
+  /** Throws at once what is wrong with the message itself. */
+  function send(raised: Raised): Promise<unknown> {
+    const checked = catalog.outgoing(raised);
+    if (worker.handleNow === null) return write(checked);
+    return worker.handleNow(checked).then((handled) => (handled === null ? write(checked) : handled.value));
+  }
+  async function write(checked: Raised): Promise<undefined> {
+    await defaultOf(providers.databases).write([checked]);
+  }
   const ofHandler = (event: TelemetryEvent, handler: string) =>
     'subscription' in event && event.subscription === handler;
 
@@ -119,8 +129,9 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
     clock,
     messages,
     process: (type, data, given) =>
-      write(raisedCommand(type, data, given, { ...lineage, domain: config.domain.normalized })),
-    raise: (type, given) => write(raisedEvent(type, given, { ...lineage, domain: config.domain.normalized })),
+      send(raisedCommand(type, data, given, { ...lineage, domain: config.domain.normalized })),
+    raise: (type, given) =>
+      send(raisedEvent(type, given, { ...lineage, domain: config.domain.normalized })).then(() => undefined),
     async publish(stream, payload) {
       await providers.broker('default').publish([{ stream, body: JSON.stringify(payload), key: null }]);
     },

@@ -1,4 +1,5 @@
 import type { Config } from './config/config.ts';
+import type { HandleNow } from './handler/handle-now.ts';
 import { createInboxRetention } from './handler/inbox.ts';
 import type { LoadedHandler } from './handler/loaded-handler.ts';
 import type { Providers } from './providers.ts';
@@ -6,6 +7,7 @@ import type { Shutdown } from './runtime/service.ts';
 import { createMonitor, type Watched } from './telemetry/monitor.ts';
 import { deadLetterUpkeep } from './worker/dead-letters.ts';
 import type { WorkerDeps } from './worker/deps.ts';
+import { synchronous } from './worker/in-process.ts';
 import type { PlanRow } from './worker/plan.ts';
 import { planFor } from './worker/plan.ts';
 import { relays } from './worker/relays.ts';
@@ -16,6 +18,8 @@ import { reachAll, watchedBy } from './worker/watched.ts';
 export interface Worker {
   readonly plan: readonly PlanRow[];
   readonly watched: Watched;
+  /** Handles what comes from outside of handlers in this process; null where it all goes by way of the outbox. */
+  readonly handleNow: HandleNow | null;
   /** Reaches every database and broker, waiting for those that are away until the start-up time is over. */
   connect(stop: AbortSignal): Promise<void>;
   /** Runs everything until told to stop; resolves when all has drained. Rejects when a service breaks: a bug. */
@@ -34,6 +38,7 @@ export function createWorker(
 ): Worker {
   const { emit, state, loopOptions } = deps;
   const plan = planFor(config, handlers);
+  const sync = synchronous(config, plan, providers, deps);
 
   const watched = watchedBy(config, plan, providers);
   const outboxes = parts.includes('relay') ? relays(config, providers, deps) : [];
@@ -42,10 +47,11 @@ export function createWorker(
   return {
     plan,
     watched,
+    handleNow: sync?.handleNow ?? null,
     connect: (stop) => reachAll(config, providers, deps, stop),
     async run(shutdown) {
       const subscriptions = parts.includes('subscriptions')
-        ? plan.map((row) => subscriptionFor(row, config, providers, deps, shutdown))
+        ? plan.map((row) => subscriptionFor(row, config, providers, { ...deps, ...sync }, shutdown))
         : [];
       const forgetting = [...providers.databases.values()].flatMap(({ name, inbox }) =>
         inbox === null ? [] : [createInboxRetention(config.inbox, { inbox, loop: loopOptions(`inbox:${name}`) })],

@@ -1,5 +1,6 @@
 import type { Broker } from '../broker/broker.ts';
 import type { Config } from '../config/config.ts';
+import type { HandleNow } from '../handler/handle-now.ts';
 import type { Raised } from '../handler/raised.ts';
 import type { Catalog } from '../message/catalog.ts';
 import { openCatalog } from '../message/catalog.ts';
@@ -20,11 +21,15 @@ export function createAccept(
   config: Config,
   { databases, brokers }: Destinations,
   catalog: Catalog = openCatalog,
+  handleNow: HandleNow | null = null,
 ): Accept {
   const { normalized } = config.domain;
 
   async function write(raised: Raised, stream: string) {
-    const [messageId] = await defaultOf(databases, 'databases').write([catalog.outgoing(raised)]);
+    const checked = catalog.outgoing(raised);
+    const handled = handleNow === null ? null : await handleNow(checked);
+    if (handled !== null) return { messageId: handled.messageId, stream, handled: { value: handled.value } };
+    const [messageId] = await defaultOf(databases, 'databases').write([checked]);
     if (messageId === undefined) throw new DomaindError('not_written', 'the outbox gave no message id');
     return { messageId, stream };
   }

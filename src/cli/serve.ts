@@ -110,7 +110,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     io.out(show?.(worker.plan) ?? banner(worker.plan, { width, healthPort: ports[0] ?? null, health }));
     if (dryRun) return 0;
     const receiver = ingress.enabled
-      ? createIngressServer(ingress, { accept: createAccept(config, providers, catalog), emit })
+      ? createIngressServer(ingress, { accept: createAccept(config, providers, catalog, worker.handleNow), emit })
       : null;
     const ingressPort = receiver === null ? null : await receiver.start();
     if (receiver !== null) servers.push(receiver);

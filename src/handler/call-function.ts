@@ -46,11 +46,21 @@ export async function callFunction(
   const argument = (incoming.kind === 'EXTERNAL' ? incoming.payload : incoming) as never;
   try {
     const deadlineAt = incoming.kind === 'EXTERNAL' ? null : deadlineIn(incoming.metadata.headers);
-    const value = await inTime(() => run(argument, contextOf(scope)), scope, deps, deadlineAt);
+    const value = await inTime(() => settled(run(argument, contextOf(scope)), scope), scope, deps, deadlineAt);
     return { kind: 'done', effect: await commit(scope), value };
   } catch (thrown) {
     return await undo(scope, toError(thrown));
   }
+}
+
+/** The same, once what was raised in it has been handled, where that is done in this process. */
+const settled = (begun: unknown, scope: Scope): unknown =>
+  scope.deps.inProcess === undefined ? begun : settle(begun, scope);
+
+async function settle(begun: unknown, scope: Scope): Promise<unknown> {
+  const value = await begun;
+  await scope.root?.settle();
+  return value;
 }
 
 /** What `run` returns or throws, unless it is cut short before. Whatever it does afterwards has no effect any more. */
@@ -90,7 +100,7 @@ async function commit({ work }: Scope): Promise<'ok' | 'duplicate'> {
  * Rolls back and says how it ended. That the message was handled before, or that the database is gone, outweighs what
  * the handler made of it: it may have caught that and thrown an error of its own.
  */
-export async function undo({ work }: Scope, error: Error): Promise<Outcome> {
+export async function undo({ work }: Pick<Scope, 'work'>, error: Error): Promise<Outcome> {
   await work?.rollback();
   if (work?.state === 'duplicate') return { kind: 'done', effect: 'duplicate', value: undefined };
   const outage = error instanceof UnavailableError ? error : (work?.outageBehind(error) ?? null);

@@ -7,6 +7,7 @@ import { UnavailableError } from '../runtime/errors.ts';
 import { askedAppend, namesIn } from './appended.ts';
 import type { Cut } from './deadlines.ts';
 import type { HandlerContext, HandlerLog } from './handler.ts';
+import type { InProcess } from './in-process.ts';
 import type { Incoming } from './incoming.ts';
 import { correlationIdOf, traceparentOf } from './incoming.ts';
 import type { Lineage, Raised } from './raised.ts';
@@ -47,6 +48,18 @@ export interface ContextDeps {
   readonly log: (facts: LogFacts) => HandlerLog;
   /** What is known of the domain's messages; left out, nothing is, and nothing that is raised is refused. */
   readonly catalog?: Catalog;
+  /** Where messages are handled in this process; left out, all of them go to the outbox. */
+  readonly inProcess?: Pick<InProcess, 'begin'>;
+}
+
+/** What becomes, in this process, of the messages of one unit of work. */
+export interface Root {
+  /** Takes an event, to be handled before the commit: its id; null where it goes to the outbox. */
+  raise(event: Raised): string | null;
+  /** Has a command handled: what its handler returns; null where it goes to the outbox. */
+  process(command: Raised): Promise<unknown> | null;
+  /** Resolves when everything that was taken has been handled. Rejects with the first failure, whoever caught it. */
+  settle(): Promise<void>;
 }
 
 /** One call of a handler: what it is called with, and what has come of it so far. Most is made when first used. */
@@ -62,6 +75,8 @@ export interface Scope {
   cutFor: Error | null;
   /** What it does to its database; null while it has done nothing. */
   work: UnitOfWork | null;
+  /** What becomes of its messages in this process; null while there are none. */
+  root: Root | null;
   log: HandlerLog | null;
   controller: AbortController | null;
   /** The call is over: the context does nothing more, whoever still holds it. */
@@ -83,6 +98,7 @@ export function createScope(handler: string, incoming: Incoming, call: Call, dep
     whenCut: null,
     cutFor: null,
     work: null,
+    root: null,
     log: null,
     controller: null,
     ended: false,
@@ -127,20 +143,43 @@ export function contextOf(scope: Scope): HandlerContext {
     attempt: call.attempt,
     config: deps.config,
     store: (collection) => working(scope).store(collection),
-    raise: (name, options) => add(scope, raisedEvent(name, options, lineage(scope))),
+    raise(name, options) {
+      const event = checked(scope, raisedEvent(name, options, lineage(scope)));
+      if ((rootOf(scope)?.raise(event) ?? null) === null) working(scope).add(event);
+    },
     append: (aggregate, events, options) => {
       const call = 'ctx.append';
       const carry = (event: Raised) => (deps.catalog ?? openCatalog).outgoing(withLineage(event, lineage(scope)));
       working(scope).append(askedAppend(aggregate, events, options, { call, domain: deps.domain, carry }));
     },
     load: (aggregate, fold, initial, options) => load(scope, aggregate, fold, initial, options),
-    process: (name, data, options) => add(scope, raisedCommand(name, data, options, lineage(scope))),
+    process(name, data, options) {
+      const command = checked(scope, raisedCommand(name, data, options, lineage(scope)));
+      const handled = rootOf(scope)?.process(command) ?? null;
+      if (handled !== null) return handled;
+      working(scope).add(command);
+      return written;
+    },
   };
   return Object.freeze(Object.setPrototypeOf(own, getters) as HandlerContext);
 }
 
-const add = (scope: Scope, raised: Raised): void =>
-  working(scope).add((scope.deps.catalog ?? openCatalog).outgoing(raised));
+/** What is written to the outbox is handled elsewhere: there is nothing to wait for. */
+const written = Promise.resolve(undefined);
+
+const checked = (scope: Scope, raised: Raised): Raised => (scope.deps.catalog ?? openCatalog).outgoing(raised);
+
+function rootOf(scope: Scope): Root | null {
+  const { deps } = scope;
+  if (deps.inProcess === undefined) return null;
+  if (scope.ended) throw new ClosedError();
+  scope.root ??= deps.inProcess.begin(
+    deps,
+    () => working(scope),
+    () => (scope.controller ?? link(scope)).signal,
+  );
+  return scope.root;
+}
 
 /** Asks the inbox first: a handler must not decide again on a state that its own events are part of. */
 async function load<State>(

@@ -28,6 +28,8 @@ export interface Accepted {
   readonly messageId: string;
   /** The stream that it goes to. */
   readonly stream: string;
+  /** It was handled here and now: what the handler returned. Left out: it is on its way. */
+  readonly handled?: { readonly value: unknown };
 }
 
 /**

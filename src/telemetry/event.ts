@@ -1,4 +1,5 @@
 import type { Millis } from '../runtime/clock.ts';
+import type { FaultEvent } from './fault-event.ts';
 
 interface AboutDelivery {
   readonly subscription: string;
@@ -17,6 +18,7 @@ interface AboutDelivery {
  * keys, and the metrics are counted from the same facts: see log.ts and metrics.ts. No payload, no secret, ever.
  */
 export type TelemetryEvent =
+  | FaultEvent
   // the process
   | { readonly event: 'daemon.started'; readonly domain: string; readonly version: string; readonly pid: number }
   | { readonly event: 'daemon.ready'; readonly duration_ms: Millis }
@@ -26,33 +28,6 @@ export type TelemetryEvent =
   | { readonly event: 'config.key_without_effect'; readonly keys: readonly string[] }
   | { readonly event: 'config.warned'; readonly warning: string }
   | { readonly event: 'service.failed'; readonly service: string; readonly err: Error }
-  /** An error that nobody caught, or a call of `process.exit`: the process drains, or is gone at once. */
-  | {
-      readonly event: 'process.faulted';
-      readonly what: 'exit' | 'exception' | 'rejection';
-      /** The handler and the message that it came from; null where several may have been it, or none. */
-      readonly subscription: string | null;
-      readonly message_type: string | null;
-      readonly message_id: string | null;
-      readonly attempt: number | null;
-      readonly certain: boolean;
-      /** `<handler> <message id>` of all that may have been it. */
-      readonly suspects: readonly string[];
-      readonly err: Error;
-    }
-  /** The event loop stands still: said from the midst of it. */
-  | {
-      readonly event: 'loop.stalled';
-      readonly stalled_ms: Millis;
-      readonly subscription: string | null;
-      readonly message_type: string | null;
-      readonly message_id: string | null;
-      readonly suspects: readonly string[];
-      /** What runs, innermost first: `name file:line:column`. */
-      readonly where: readonly string[];
-      /** It has stood so long that the process ends here. */
-      readonly exiting: boolean;
-    }
   | {
       readonly event: 'loop.failed';
       readonly loop: string;
@@ -184,21 +159,6 @@ export type TelemetryEvent =
       readonly err: Error;
     })
   | (AboutDelivery & { readonly event: 'delivery.disowned' | 'delivery.given_back' | 'delivery.suspected' })
-  | {
-      readonly event: 'handler.slow';
-      readonly subscription: string;
-      readonly message_id: string;
-      readonly message_type: string;
-      readonly duration_ms: Millis;
-    }
-  /** A handler was cut short and does not end: `lingering` counts those of the process. */
-  | {
-      readonly event: 'handler.lingering';
-      readonly subscription: string;
-      readonly message_type: string | null;
-      readonly message_id: string | null;
-      readonly lingering: number;
-    }
   | { readonly event: 'deliveries.reclaimed'; readonly subscription: string; readonly count: number }
   | {
       readonly event: 'entries.lost';
@@ -215,6 +175,26 @@ export type TelemetryEvent =
       readonly stream: string;
       readonly count: number;
       readonly threshold: number;
+    }
+  /** Keys of the partitions that came to this process or left it, and how many it has; one that is blocked stands still. */
+  | {
+      readonly event: 'partitions.changed';
+      readonly subscription: string;
+      readonly stream: string;
+      readonly group: string;
+      readonly owned: number;
+      readonly blocked: number;
+      readonly acquired: number;
+      readonly released: number;
+      readonly lost: number;
+      readonly reaped: number;
+    }
+  /** One of them cannot be read; the others are not concerned. */
+  | {
+      readonly event: 'partition.failed';
+      readonly subscription: string;
+      readonly stream: string;
+      readonly err: Error;
     }
   | { readonly event: 'group.recreated'; readonly stream: string; readonly group: string }
   | { readonly event: 'breaker.opened' | 'breaker.half_opened' | 'breaker.closed'; readonly subscription: string }

@@ -2,7 +2,14 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { IngressConfig } from '../config/config.ts';
 import type { Json, JsonObject } from '../message/message.ts';
-import { InvalidMessageError, MisconfiguredError, UnavailableError, UsageError } from '../runtime/errors.ts';
+import {
+  InvalidMessageError,
+  isErrorNamed,
+  MisconfiguredError,
+  UnavailableError,
+  UsageError,
+} from '../runtime/errors.ts';
+import { toFailure } from '../runtime/failure.ts';
 import type { Accept, Accepted } from './accept.ts';
 import type { Emit } from './event.ts';
 import type { Answer, HttpLimits, HttpServer } from './http-server.ts';
@@ -57,12 +64,15 @@ export function createIngressServer(config: Omit<IngressConfig, 'enabled'>, deps
 
   async function handOver(wanted: IngressRequest, json: Json): Promise<Answer> {
     try {
-      const { messageId, stream } = await passOn(wanted, json);
+      const { messageId, stream, handled } = await passOn(wanted, json);
       emit({ event: 'ingress.accepted', kind: wanted.kind, stream, message_id: messageId });
+      if (handled !== undefined) return { status: 200, body: bodyOf(messageId, handled.value) };
       return { status: 202, body: `${JSON.stringify({ message_id: messageId })}\n` };
     } catch (error) {
       if (error instanceof UsageError) return refusal(422, 'invalid_request', error.message);
       if (error instanceof InvalidMessageError) return refusal(422, 'invalid_payload', error.message);
+      // Only of one that was handled here: its handler speaks to the sender.
+      if (isErrorNamed(error, 'NonRetryableError')) return refusal(422, 'refused', toFailure(error).message);
       if (!(error instanceof UnavailableError)) throw error;
       const headers = { 'Retry-After': String(retryAfterSeconds) };
       return refusal(503, 'unavailable', 'the message could not be kept now; send it again', { headers });
@@ -96,6 +106,15 @@ function faultOfToken(authorization: string | undefined, token: string): Answer 
   return refusal(401, 'unauthorized', 'send Authorization: Bearer <token>', {
     headers: { 'WWW-Authenticate': 'Bearer realm="domaind"' },
   });
+}
+
+/** The value as far as it is JSON. */
+function bodyOf(messageId: string, value: unknown): string {
+  try {
+    return `${JSON.stringify({ message_id: messageId, value: value ?? null })}\n`;
+  } catch {
+    return `${JSON.stringify({ message_id: messageId, value: null })}\n`;
+  }
 }
 
 const digest = (text: string) => createHash('sha256').update(text).digest();

@@ -111,6 +111,8 @@ export const logLines: LogLines = {
   'dead_letters.expired': line('info', ['broker', 'stream', 'count']),
   'dead_letters.above_threshold': line('error', ['broker', 'stream', 'count', 'threshold']),
   'dead_letters.below_threshold': line('info', ['broker', 'stream', 'count', 'threshold']),
+  'partitions.changed': line('info', [...subscription, 'owned', 'blocked', 'acquired', 'released', 'lost', 'reaped']),
+  'partition.failed': line('warn', ['subscription', 'stream', 'err'], ['subscription']),
   'group.recreated': line('warn', ['stream', 'group']),
   'breaker.opened': line('warn', ['subscription']),
   'breaker.half_opened': line('info', ['subscription']),

@@ -1,4 +1,6 @@
+import type { InProcess } from '../handler/in-process.ts';
 import type { Lingering } from '../handler/lingering.ts';
+import type { Raised } from '../handler/raised.ts';
 import type { Running } from '../handler/running.ts';
 import type { Catalog } from '../message/catalog.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
@@ -19,6 +21,10 @@ export interface WorkerDeps {
   readonly catalog?: Catalog;
   /** Where handlers that were cut short and still run are counted. */
   readonly lingering?: Lingering;
+  /** Where messages are handled in this process; left out, all go by way of the outbox. */
+  readonly inProcess?: InProcess;
+  /** For tests: shown what is handled in this process. */
+  readonly onTaken?: (message: Raised) => void;
   /** Where calls of handlers are kept while they are under way. */
   readonly running?: Running;
   readonly handlerLog: (bindings: { readonly [key: string]: string | number | null }) => BoundLog;

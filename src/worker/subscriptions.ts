@@ -35,6 +35,7 @@ export function subscriptionFor(
     log: ({ handler: subscription, ...facts }: LogFacts) => handlerLog({ subscription, ...facts }),
     deadlines,
     ...(running === undefined ? {} : { running }),
+    ...(deps.inProcess === undefined ? {} : { inProcess: deps.inProcess }),
   };
   const open = createOpen(handler, {
     ...invokeDeps,
