@@ -21,11 +21,23 @@ interface Facts {
   readonly runnable: readonly string[] | null;
 }
 
-/**
- * Whether it is a Message DB that we may read and write. Throws MisconfiguredError with everything that is wrong and the
- * mends, UnavailableError when it cannot be reached.
- */
+/** Throws MisconfiguredError with everything that is wrong and the mends, UnavailableError when it cannot be reached. */
 export async function checkMessageDb(database: Database): Promise<void> {
+  const problems = await messageDbProblems(database);
+  if (problems.length === 0) return;
+  const lines = problems.map(({ what, mend }) => `  ${what}: ${mend}`);
+  throw new MisconfiguredError('event_store_schema', `the event store is not ready\n${lines.join('\n')}`);
+}
+
+/** Something about an event store that waiting does not mend, as `domaind db status` has it. */
+export interface MessageDbProblem {
+  readonly code: string;
+  readonly what: string;
+  readonly mend: string;
+}
+
+/** Whether it is a Message DB that we may read and write: everything that is wrong with it. */
+export async function messageDbProblems(database: Database): Promise<readonly MessageDbProblem[]> {
   const [facts] = await database.bounded(
     (sql) => sql<Facts[]>`
       select quote_ident(current_user) as account, space.oid is not null as there,
@@ -39,31 +51,34 @@ export async function checkMessageDb(database: Database): Promise<void> {
         left join pg_catalog.pg_namespace space on space.nspname = 'message_store'
         left join pg_catalog.pg_class messages on messages.relnamespace = space.oid and messages.relname = 'messages'`,
   );
-  const problems = facts === undefined ? [] : problemsOf(facts);
-  if (problems.length === 0) return;
-  throw new MisconfiguredError(
-    'event_store_schema',
-    `the event store is not ready\n${problems.map((each) => `  ${each}`).join('\n')}`,
-  );
+  return facts === undefined ? [] : problemsOf(facts);
 }
 
-function problemsOf({ account, there, usage, path, readable, writable, runnable }: Facts): readonly string[] {
+function problemsOf({ account, there, usage, path, readable, writable, runnable }: Facts): readonly MessageDbProblem[] {
+  const grant = `grant message_store to ${account}`;
+  const problem = (code: string, what: string, mend: string): MessageDbProblem => ({ code, what, mend });
   if (!there) {
-    return ['there is no schema message_store: install Message DB there, or mend [event_store] database_uri'];
+    const mend = 'install Message DB there, or mend [event_store] database_uri';
+    return [problem('schema_missing', 'there is no schema message_store', mend)];
   }
-  if (!usage) {
-    return [`${account} may not use the schema message_store: grant message_store to ${account}`];
-  }
+  if (!usage) return [problem('grant_missing', `${account} may not use the schema message_store`, grant)];
   const missing = functions.filter((name) => !(runnable ?? []).includes(name));
+  const toPath = `alter role ${account} set search_path = message_store, public`;
+  const install = `install Message DB 1.3, and ${grant}`;
+  const absent = `functions are missing or not allowed (${missing.join(', ')})`;
   return [
-    ...(path
+    ...(path ? [] : [problem('search_path', 'the search path lacks message_store', toPath)]),
+    ...(readable && writable
       ? []
-      : [`the search path lacks message_store: alter role ${account} set search_path = message_store, public`]),
-    ...(readable && writable ? [] : [`${account} may not read and write: grant message_store to ${account}`]),
-    ...(missing.length === 0
-      ? []
-      : [
-          `functions are missing or not allowed (${missing.join(', ')}): install Message DB 1.3, and grant message_store to ${account}`,
-        ]),
+      : [problem('grant_missing', `${account} may not read and write the messages`, grant)]),
+    ...(missing.length === 0 ? [] : [problem('function_missing', absent, install)]),
   ];
+}
+
+/** What the store says of itself, `1.3.0`; null where it says nothing. */
+export async function messageDbVersion(database: Database): Promise<string | null> {
+  const [row] = await database.bounded(
+    (sql) => sql<{ version: string }[]>`select message_store.message_store_version() as version`,
+  );
+  return row?.version ?? null;
 }
