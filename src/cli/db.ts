@@ -14,7 +14,7 @@ import type { Arguments } from './arguments.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import type { Io } from './io.ts';
-import { look } from './look-at-database.ts';
+import { look, lookAtEventStore } from './look-at-database.ts';
 import { formatTable } from './table.ts';
 
 const usage =
@@ -29,7 +29,7 @@ export const db: Command = {
   setup            create or migrate; as often as you like
     --shards N     how many relays may share the outbox
   shards N         cut the outbox into N shards, 1 to 1024, while the daemon runs: its relays begin anew
-  status           what is there, and what is wrong with it; exit 1 where something is
+  status           what is there, the event store too, and what is wrong with it; exit 1 where something is
   sql              the SQL of setup, for those who run it themselves with psql
     --from N       the version that the database has; default 0: nothing
   --database NAME  one of [databases]; default: all of provider postgresql
@@ -62,7 +62,13 @@ example: domaind db setup --env production`,
       cwd: io.cwd,
       environment: io.environment,
     });
-    const asked: Asked = { config, databases: chosen(config, given), json: given.flag('json'), ...wanted };
+    const asked: Asked = {
+      config,
+      databases: chosen(config, given),
+      json: given.flag('json'),
+      onlyOne: given.text('database') !== null,
+      ...wanted,
+    };
     return { setup, shards, status, sql }[what](asked, io);
   },
 };
@@ -71,6 +77,8 @@ interface Asked {
   readonly config: Config;
   readonly databases: readonly PostgresqlConfig[];
   readonly json: boolean;
+  /** One database was named: the others, and the event store, are left out. */
+  readonly onlyOne: boolean;
   readonly shards: number | null;
   readonly from: number | null;
 }
@@ -148,7 +156,9 @@ async function status(asked: Asked, io: Io): Promise<number> {
     ...(await look(database)),
     problems: await checkDatabase(database, wantedBy(asked)),
   }));
-  if (asked.json) io.out(JSON.stringify(found));
+  const store = asked.onlyOne ? null : await lookAtEventStore(asked.config);
+  const problems = [...found.flatMap((each) => each.problems), ...(store?.problems ?? [])];
+  if (asked.json) io.out(JSON.stringify(store === null ? found : [...found, store]));
   else {
     const cells = found.map((row) => [
       row.database,
@@ -161,9 +171,11 @@ async function status(asked: Asked, io: Io): Promise<number> {
     ]);
     const headings = ['DATABASE', 'SCHEMA', 'VERSION', 'DOMAIN', 'SHARDS', 'OUTBOX ROWS', 'STATE'];
     io.out(formatTable(headings, cells, io.isTty ? io.width : Number.POSITIVE_INFINITY));
-    for (const { database, problems } of found) for (const problem of problems) io.out(told(database, problem));
+    if (store !== null) io.out(`\nevent store: ${store.version ? `Message DB ${store.version}, ready` : 'not ready'}`);
+    const all = store === null ? found : [...found, store];
+    for (const each of all) for (const problem of each.problems) io.out(told(each.database, problem));
   }
-  return found.every(({ problems }) => problems.length === 0) ? 0 : 1;
+  return problems.length === 0 ? 0 : 1;
 }
 
 const told = (database: string, { what, mend }: Problem): string =>

@@ -1,4 +1,9 @@
+import type { Config } from '../config/config.ts';
 import type { Database } from '../connection/database.ts';
+import type { MessageDbProblem } from '../event-store/message-db-check.ts';
+import { messageDbProblems, messageDbVersion } from '../event-store/message-db-check.ts';
+import { openMessageDb } from '../event-store/message-db-open.ts';
+import { systemClock } from '../runtime/clock.ts';
 
 /** What stands in a database, whoever made it; null where it is not said. */
 export interface Found {
@@ -29,4 +34,25 @@ export async function look(database: Database): Promise<Found> {
     shards: number('shards'),
     rows: there.rows,
   };
+}
+
+export interface EventStoreFacts {
+  readonly database: 'event store';
+  readonly schema: 'message_store';
+  /** Of Message DB; null where something is wrong. */
+  readonly version: string | null;
+  readonly problems: readonly MessageDbProblem[];
+}
+
+/** What is there of a Message DB; null where the event store is in memory. Throws UnavailableError. */
+export async function lookAtEventStore({ eventStore }: Config): Promise<EventStoreFacts | null> {
+  if (eventStore.provider === 'memory') return null;
+  const database = openMessageDb({ ...eventStore, maxConnections: 1 }, { clock: systemClock, notice: () => undefined });
+  try {
+    const problems = await messageDbProblems(database);
+    const version = problems.length === 0 ? await messageDbVersion(database) : null;
+    return { database: 'event store', schema: 'message_store', version, problems };
+  } finally {
+    await database.close();
+  }
 }

@@ -9,6 +9,7 @@ const functions = [
   'acquire_lock',
   'stream_version',
   'category',
+  'message_store_version',
 ];
 
 interface Facts {
