@@ -13,9 +13,9 @@ export const checkDatabases = (databases: readonly DatabaseFacts[]): readonly Fi
 function checkDatabase({ name, state }: DatabaseFacts): readonly Finding[] {
   const subject = `database "${name}"`;
   if (isUnreached(state)) return [unreached(name, state)];
-  const { server, problems, encrypted, local, pooled, direct, notifies, skewMs, skewErrorMs } = state;
+  const { server, problems, encrypted, local, pooled, direct, deaf, skewMs, skewErrorMs } = state;
   const found: Finding[] = problems.map((problem) => ofProblem(problem, subject, server));
-  if (notifies === false) {
+  if (deaf !== null) {
     found.push(
       pooled && !direct
         ? {
@@ -23,7 +23,7 @@ function checkDatabase({ name, state }: DatabaseFacts): readonly Finding[] {
             severity: 'warning',
             subject,
             what: 'is behind a connection pooler in transaction mode, through which LISTEN hears nothing',
-            evidence: 'its sessions are handed from one client to the next after each transaction',
+            evidence: deaf,
             mend: `set [databases.${name}] direct_uri to the server itself, or [outbox] hint = false to poll alone`,
           }
         : {
@@ -31,7 +31,7 @@ function checkDatabase({ name, state }: DatabaseFacts): readonly Finding[] {
             severity: 'warning',
             subject,
             what: 'does not pass on notifications, so the relay polls',
-            evidence: 'a NOTIFY on a listening session did not come back within 3 s',
+            evidence: deaf,
             mend: `let [databases.${name}] direct_uri name the server itself, not a pooler or a proxy`,
           },
     );

@@ -111,8 +111,8 @@ export interface DatabaseState {
   readonly pooled: boolean;
   /** Whether `direct_uri` goes past it. */
   readonly direct: boolean;
-  /** Null: [outbox] hint is off. */
-  readonly notifies: boolean | null;
+  /** Why notifications are not heard; null where they are, or where nobody listens. */
+  readonly deaf: string | null;
   readonly skewMs: Millis;
   readonly skewErrorMs: Millis;
   readonly outboxes: readonly OutboxFacts[];

@@ -50,6 +50,8 @@ export async function postgresqlFacts(
 /** A pooler whose backends are all taken lets us wait. */
 const poolPatienceMs = 1_000;
 
+const handedOn = 'its sessions are handed from one client to the next after each transaction';
+
 interface Session {
   readonly server: string;
   readonly ssl: boolean;
@@ -91,7 +93,7 @@ async function stateOf(
     local: isLocal(host),
     pooled,
     direct,
-    notifies: deaf ? false : hint && tryNotify ? await notifies(config, database, clock) : null,
+    deaf: deaf ? handedOn : hint && tryNotify ? await deafTo(config, database, clock) : null,
     skewMs: Math.round(session.now - (before + roundTrip / 2)),
     skewErrorMs: Math.ceil(roundTrip / 2),
     outboxes: sound ? await outboxesOf(database, asked) : [],
@@ -123,11 +125,11 @@ async function keepsItsSession(config: PostgresqlConfig, clock: Clock): Promise<
   }
 }
 
-/** Whether what is said by NOTIFY is heard, as the relay would hear it: a busy machine may be late once. */
-const notifies = async (config: PostgresqlConfig, clock: Clock): Promise<boolean> =>
-  (await hears(config, clock)) || (await hears(config, clock));
+/** Why what is said by NOTIFY is not heard as the relay would hear it, or null. A busy machine may be late once. */
+const deafTo = async (config: PostgresqlConfig, database: Database, clock: Clock): Promise<string | null> =>
+  (await hears(config, database, clock)) && (await hears(config, database, clock));
 
-async function hears(config: PostgresqlConfig, database: Database, clock: Clock): Promise<boolean> {
+async function hears(config: PostgresqlConfig, database: Database, clock: Clock): Promise<string | null> {
   try {
     const session = await createPostgresqlHints(config, {
       clock,
@@ -137,10 +139,10 @@ async function hears(config: PostgresqlConfig, database: Database, clock: Clock)
       () => undefined,
     );
     session.close();
-    return true;
+    return null;
   } catch (error) {
     // The one thing that was asked; that the server answers otherwise is known by now.
-    if (error instanceof DomaindError) return false;
+    if (error instanceof DomaindError) return error.message;
     throw error;
   }
 }
