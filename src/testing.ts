@@ -1,10 +1,8 @@
 import type { Config } from './config/config.ts';
 import { configFromTable } from './config/from-table.ts';
 import type { Table } from './config/tree.ts';
-import { isHandlerDefinition } from './handler/define.ts';
+import { givenHandlers } from './handler/given-handlers.ts';
 import type { MessageName, Payloads, ProcessOptions, RaiseOptions } from './handler/handler.ts';
-import type { LoadedHandler } from './handler/loaded-handler.ts';
-import { toLoadedHandler } from './handler/loaded-handler.ts';
 import type { MemoryDatabase } from './handler/memory-unit-of-work.ts';
 import type { Raised } from './handler/raised.ts';
 import { raisedCommand, raisedEvent } from './handler/raised.ts';
@@ -15,7 +13,7 @@ import type { Json, JsonObject } from './message/message.ts';
 import type { Database } from './providers.ts';
 import { openProviders } from './providers.ts';
 import type { Millis, Random } from './runtime/clock.ts';
-import { ConfigError, DomaindError, UsageError } from './runtime/errors.ts';
+import { ConfigError, DomaindError } from './runtime/errors.ts';
 import type { ManualClock } from './runtime/manual-clock.ts';
 import { createManualClock } from './runtime/manual-clock.ts';
 import { createCatalog } from './schema/catalog.ts';
@@ -96,7 +94,7 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
   const random = seeded();
   const loopOptions = observedLoops(clock, random, emit);
   const providers = openProviders(config, { clock, random, emit, loopOptions, observer });
-  const handlers = handlersIn(options.handlers, config.domain);
+  const handlers = givenHandlers(options.handlers, config.domain);
   const catalog = await catalogIn(options.handlers, config);
   const worker = createWorker(config, handlers, ['relay', 'subscriptions'], providers, {
     id: 'test',
@@ -182,19 +180,6 @@ function seeded(): Random {
 }
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-
-function handlersIn(
-  modules: TestDomainOptions['handlers'],
-  domain: { readonly name: string; readonly normalized: string; readonly camel: string },
-): readonly LoadedHandler[] {
-  const loaded = Object.entries(modules).flatMap(([name, definition]) =>
-    isHandlerDefinition(definition) ? [toLoadedHandler({ file: 'test', name, definition }, domain)] : [],
-  );
-  if (loaded.length === 0) throw new UsageError('none of the given exports is a handler');
-  const faults = loaded.flatMap((each) => each.faults.map((fault) => `${each.handler.name}: ${fault}`));
-  if (faults.length > 0) throw new UsageError(faults.join('\n'));
-  return loaded.map(({ handler }) => handler);
-}
 
 /** The schemas of `[schemas] path`, and the upcasters of the modules. */
 async function catalogIn(modules: TestDomainOptions['handlers'], { schemas: settings }: Config): Promise<Catalog> {

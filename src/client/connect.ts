@@ -15,6 +15,8 @@ import { MisconfiguredError } from '../runtime/errors.ts';
 import { loadCatalog } from '../schema/load-catalog.ts';
 import type { ClientAggregates, EventSourcing, EventSourcingConfig } from './event-sourcing.ts';
 import { noEventSourcing, openEventSourcing } from './event-sourcing.ts';
+import type { InProcessClient, InProcessClientConfig } from './in-process-client.ts';
+import { connectInProcess } from './in-process-client.ts';
 import type { ClientProcessOptions, ClientRaiseOptions } from './messages.ts';
 import { commandOf, eventOf } from './messages.ts';
 import { idIn } from './write.ts';
@@ -79,8 +81,17 @@ export interface Client extends ClientAggregates {
   close(): Promise<void>;
 }
 
-/** Opens a pool of connections; none is made before it is needed. Throws ConfigError or MisconfiguredError. */
-export async function connect(config: ClientConfig = {}): Promise<Client> {
+/**
+ * Opens a pool of connections; none is made before it is needed. With `handlers`, messages are handled here where domain.toml
+ * says `sync`. Throws ConfigError or MisconfiguredError.
+ */
+export async function connect(config: InProcessClientConfig): Promise<InProcessClient>;
+export async function connect(config?: ClientConfig): Promise<Client>;
+export async function connect(config: ClientConfig | InProcessClientConfig = {}): Promise<Client | InProcessClient> {
+  return 'handlers' in config ? connectInProcess(config) : connectToOutbox(config);
+}
+
+async function connectToOutbox(config: ClientConfig): Promise<Client> {
   const { postgresql, catalog, eventStore } = await settingsIn(config);
   const database = openDatabase(postgresql, { notice: () => undefined });
   const sourcing =

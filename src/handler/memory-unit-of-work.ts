@@ -76,7 +76,7 @@ function begin(
   aggregates: Aggregates | null,
 ): UnitOfWork {
   const receipts = occasions[0]?.receipts ?? null;
-  const entryIds = occasions.map(({ entryId }) => entryId);
+  let entryIds = occasions.map(({ entryId }) => entryId);
   const keys = receipts !== null ? [] : occasions.map((occasion) => `${inboxKey(occasion)} ${occasion.handler}`);
   /** Those that were not handled when it was opened. */
   let fresh: ReadonlySet<string> = new Set(keys);
@@ -194,6 +194,7 @@ function begin(
     async claim() {
       if (receipts !== null) {
         const told = await receipts.fresh(entryIds);
+        entryIds = entryIds.filter((_, index) => told[index] === true);
         if (!told.includes(true)) end('duplicate');
         return told;
       }

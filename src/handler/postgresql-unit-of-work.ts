@@ -47,7 +47,7 @@ function begin(
   const aggregates = stated ?? null;
   const keys = occasions.map(inboxKey);
   const receipts = occasions[0]?.receipts ?? null;
-  const entryIds = occasions.map(({ entryId }) => entryId);
+  let entryIds = occasions.map(({ entryId }) => entryId);
   let fresh: ReadonlySet<string> = new Set();
   const raised: Raised[] = [];
   const appends: AskedAppend[] = [];
@@ -155,6 +155,7 @@ function begin(
       open();
       if (receipts !== null) {
         const told = await ours(receipts.fresh(entryIds));
+        entryIds = entryIds.filter((_, index) => told[index] === true);
         duplicate = !told.includes(true);
         return told;
       }
