@@ -36,7 +36,6 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
   let breaker: Breaker = closed;
   let unavailable = 0;
   let running = 0;
-  let averageBytes = 1;
 
   const facts = ({ delivery }: Held, opened: Opened | null) => ({
     subscription: name,
@@ -144,11 +143,21 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
         settler.add({ kind: 'ack', delivery });
         emit({ event: 'delivery.discarded', ...facts(held, opened), duration_ms, err: disposition.error });
         return;
-      case 'halt':
+      case 'halt': {
+        const { error } = disposition;
+        const halted = () => {
+          wait(held, clock.monotonic() + retry.backoff.maxMs);
+          emit({ event: 'delivery.halted', ...facts(held, opened), duration_ms, err: error });
+        };
+        if (consumer.partitioned) {
+          // What is behind it is held back where it comes from; the other partitions go on.
+          settleBy(held, { kind: 'halt', delivery, failure: toAttemptRecord(error, consumer.name, isoTime()) }, halted);
+          return;
+        }
         halt.at(delivery);
-        wait(held, clock.monotonic() + retry.backoff.maxMs);
+        halted();
         for (const task of tasks.drop()) park(task.held);
-        emit({ event: 'delivery.halted', ...facts(held, opened), duration_ms, err: disposition.error });
+      }
     }
   }
 
@@ -201,7 +210,6 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
   const taskOf = (held: Held): Task => {
     held.state = 'queued';
     const opened = open(held.delivery);
-    averageBytes += (held.delivery.body.length - averageBytes) / 32;
     return { held, opened };
   };
 
@@ -220,7 +228,11 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
       tasks.add(task.opened.key, task);
     },
     runAlone: (held) => handle(taskOf(held)),
-    giveUp: (held, error) => settle(held, open(held.delivery), { kind: retry.onExhausted, error }, 0),
+    giveUp(held, error) {
+      // To stop at what kills the process would be to die of it again with every start.
+      const kind = retry.onExhausted === 'halt' ? 'dead_letter' : retry.onExhausted;
+      settle(held, open(held.delivery), { kind, error }, 0);
+    },
     settled(settlements, disowned) {
       const lost = new Set(disowned);
       for (const { kind, delivery } of settlements) {
@@ -239,6 +251,5 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
       for (const held of inHand.all()) if (held.state === 'queued' || held.state === 'waiting') giveBack(held);
     },
     idle: () => (running === 0 ? Promise.resolve() : new Promise((resolve) => whenIdle.push(resolve))),
-    countFor: (bytes) => Math.max(1, Math.floor(bytes / averageBytes)),
   };
 }

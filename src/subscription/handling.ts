@@ -22,6 +22,4 @@ export interface Handling {
   giveBackWaiting(): void;
   /** Resolves when no handler runs. */
   idle(): Promise<void>;
-  /** How many deliveries of the size seen lately fit into `bytes`. */
-  countFor(bytes: number): number;
 }

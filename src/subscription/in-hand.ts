@@ -23,6 +23,11 @@ export interface Held {
   afterwards: ((disowned: boolean) => void) | null;
 }
 
+/** The bytes in hand of all subscriptions of a process. */
+export interface Load {
+  bytes: number;
+}
+
 /** All that is in hand, and how much of it: what back-pressure and heartbeats go by. */
 export interface InHand {
   take(delivery: Delivery, now: Millis): Held;
@@ -47,10 +52,15 @@ export interface InHand {
 /** What tells one delivery of a consumer from another. */
 export const keyOf = ({ stream, id }: Delivery): string => `${stream} ${id}`;
 
-export function createInHand(): InHand {
+/** `load`: the bytes in hand of all subscriptions that share it. */
+export function createInHand(load: Load): InHand {
   const all = new Map<string, Held>();
   const waiting = new Set<Held>();
   let bytes = 0;
+  const add = (more: number) => {
+    bytes += more;
+    load.bytes += more;
+  };
   return {
     take(delivery, now) {
       const held: Held = {
@@ -63,17 +73,17 @@ export function createInHand(): InHand {
         afterwards: null,
       };
       all.set(keyOf(delivery), held);
-      bytes += delivery.body.length;
+      add(delivery.body.length);
       return held;
     },
     has: (delivery) => all.has(keyOf(delivery)),
     release(held) {
       if (!all.delete(keyOf(held.delivery))) return;
       waiting.delete(held);
-      bytes -= held.delivery.body.length;
+      add(-held.delivery.body.length);
     },
     wait(held, dueAt) {
-      bytes -= held.delivery.body.length;
+      add(-held.delivery.body.length);
       held.delivery = { ...held.delivery, body: '', raw: null };
       held.state = 'waiting';
       held.dueAt = dueAt;

@@ -7,10 +7,12 @@ import type { Service, Shutdown } from '../runtime/service.ts';
 import type { Wake } from '../runtime/wake.ts';
 import { createWake } from '../runtime/wake.ts';
 import type { Emit } from '../telemetry/event.ts';
+import type { Appetite } from './appetite.ts';
+import { createAppetite } from './appetite.ts';
 import { createHandling } from './create-handling.ts';
 import type { BatchDeps } from './handle-batch.ts';
 import type { Handling } from './handling.ts';
-import type { InHand } from './in-hand.ts';
+import type { InHand, Load } from './in-hand.ts';
 import { createInHand } from './in-hand.ts';
 import type { Opened } from './opened.ts';
 import type { Settler } from './settler.ts';
@@ -30,6 +32,8 @@ export interface SubscriptionDeps {
   readonly random: Random;
   readonly emit: Emit;
   readonly loopOptions: LoopOptionsFor;
+  /** Shared with the other subscriptions of the process; left out, there is none. */
+  readonly load?: Load;
 }
 
 /** What the loops of one subscription share. */
@@ -38,6 +42,7 @@ export interface Station {
   readonly deps: SubscriptionDeps;
   readonly consumer: Consumer;
   readonly inHand: InHand;
+  readonly appetite: Appetite;
   readonly settler: Settler;
   readonly handling: Handling;
   /** Notified when there may be room for another read. */
@@ -47,12 +52,8 @@ export interface Station {
   readonly shutdown: Shutdown;
 }
 
-/** Bodies of so many bytes may be in hand at once. */
-const maxBytesInHand = 64 * 1024 * 1024;
 /** So many may wait for a retry before reading pauses. */
 const maxInHand = 20_000;
-/** A read asks for no more than this, by the size of the bodies seen lately. */
-const maxBytesARead = 8 * 1024 * 1024;
 
 /**
  * Reads deliveries and gives each to the handler: the one loop of every subscription type.
@@ -119,7 +120,8 @@ function createStation(
   shutdown: Shutdown,
 ): Station {
   const { name, clock, loopOptions } = deps;
-  const inHand = createInHand();
+  const load = deps.load ?? { bytes: 0 };
+  const inHand = createInHand(load);
   const room = createWake(clock);
   const due = createWake(clock);
   const settler = createSettler({
@@ -128,14 +130,25 @@ function createStation(
     loop: loopOptions(`${name}:settle`),
     onSettled: (settled, disowned) => station.handling.settled(settled, disowned),
   });
-  const shared = { config, deps, consumer, inHand, settler, room, due, shutdown };
+  const appetite = createAppetite(load);
+  const shared = { config, deps, consumer, inHand, appetite, settler, room, due, shutdown };
   const handling = createHandling(shared);
   const station: Station = { ...shared, handling };
   return station;
 }
 
 /** One read: as much as there is room for, with the acknowledgements so far. */
-async function read({ config, deps, consumer, inHand, settler, handling, room, shutdown }: Station): Promise<Millis> {
+async function read({
+  config,
+  deps,
+  consumer,
+  inHand,
+  appetite,
+  settler,
+  handling,
+  room,
+  shutdown,
+}: Station): Promise<Millis> {
   const { batchSize, blockMs, tickMs, concurrency } = config;
   const { name, clock, emit } = deps;
   const gate = handling.gate();
@@ -144,8 +157,8 @@ async function read({ config, deps, consumer, inHand, settler, handling, room, s
     return 0;
   }
   const limit = gate.kind === 'probe' ? 1 : Math.max(2 * batchSize, concurrency);
-  const count = Math.min(limit - inHand.active, batchSize, handling.countFor(maxBytesARead));
-  if (count <= 0 || inHand.size >= maxInHand || inHand.bytes >= maxBytesInHand) {
+  const count = Math.min(limit - inHand.active, batchSize, appetite.count(inHand.bytes));
+  if (count <= 0 || inHand.size >= maxInHand) {
     await room.rest(blockMs, shutdown.soft);
     return 0;
   }
@@ -156,6 +169,7 @@ async function read({ config, deps, consumer, inHand, settler, handling, room, s
   } finally {
     if (deliveries === null) settler.putBack(acks);
   }
+  appetite.ate(deliveries, count);
   if (deliveries.length === 0) return tickMs;
   emit({ event: 'deliveries.read', subscription: name, count: deliveries.length });
   const now = clock.monotonic();

@@ -17,9 +17,11 @@ export interface Tending {
 /** A wish (`retention_maxlen`): nothing that a group has yet to acknowledge is removed. */
 const trimEveryMs: Millis = 30_000;
 const lookEveryMs: Millis = 1_000;
+const shortRestMs: Millis = 100;
 
-export function createTending({ config, deps, consumer, inHand, handling, due, shutdown }: Station): Tending {
-  const { minIdleMs, heartbeatEveryMs, reclaimEveryMs, batchSize, retry, handlerTimeoutMs } = config;
+export function createTending(station: Station): Tending {
+  const { config, deps, consumer, inHand, appetite, handling, due, shutdown } = station;
+  const { minIdleMs, heartbeatEveryMs, reclaimEveryMs, batchSize, concurrency, retry, handlerTimeoutMs } = config;
   const { name, clock, emit, loopOptions } = deps;
   const suspected = createWake(clock);
   const suspects: Held[] = [];
@@ -38,12 +40,11 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
       await due.rest(gate.untilMs, stop);
       return 0;
     }
-    const held =
-      gate.kind === 'halted'
-        ? inHand.due(clock.monotonic(), inHand.size).filter(handling.admits)
-        : inHand.due(clock.monotonic(), gate.kind === 'probe' ? 1 : batchSize);
+    const limit = Math.min(gate.kind === 'probe' ? 1 : batchSize, appetite.count(inHand.bytes));
+    const all = inHand.due(clock.monotonic(), gate.kind === 'halted' ? inHand.size : limit);
+    const held = (gate.kind === 'halted' ? all.filter(handling.admits) : all).slice(0, limit);
     if (held.length === 0) {
-      await due.rest(lookEveryMs, stop);
+      await due.rest(shortRestMs, stop);
       return 0;
     }
     const fresh = await consumer.retake(held.map(({ delivery }) => delivery));
@@ -62,21 +63,24 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
 
   async function tend(): Promise<number> {
     await heartbeat();
+    let restMs = Math.min(heartbeatEveryMs, reclaimEveryMs);
     if (!shutdown.soft.aborted && clock.monotonic() >= reclaimAt) {
-      reclaimAt = clock.monotonic() + reclaimEveryMs;
-      await reclaim();
+      // Where some were left behind there may be more: the next ones as soon as there is room.
+      const more = await reclaim();
+      if (more) restMs = Math.min(restMs, shortRestMs);
+      reclaimAt = clock.monotonic() + (more ? 0 : reclaimEveryMs);
     }
     if (config.retentionMaxlen !== null && clock.monotonic() >= trimAt) {
       trimAt = clock.monotonic() + trimEveryMs;
       await consumer.trim(config.retentionMaxlen);
     }
-    return Math.min(heartbeatEveryMs, reclaimEveryMs);
+    return restMs;
   }
 
   /** What a stopping consumer gave back is looked for more often than what the dead left: a restart costs its messages no more. */
   async function takeBack(): Promise<number> {
     const count = roomFor();
-    if (count > 0) take(await consumer.takeGivenBack(count, minIdleMs));
+    if (count > 0 && take(await consumer.takeGivenBack(count, minIdleMs)) >= count) return shortRestMs;
     // Together with the other subscriptions of this process: their questions then go in few packets.
     return lookEveryMs - (clock.monotonic() % lookEveryMs);
   }
@@ -92,20 +96,27 @@ export function createTending({ config, deps, consumer, inHand, handling, due, s
     }
   }
 
-  async function reclaim(): Promise<void> {
+  /** Whether there may be more. */
+  async function reclaim(): Promise<boolean> {
     const count = roomFor();
-    if (count <= 0) return;
+    if (count <= 0) return true;
     const { deliveries, lost } = await consumer.reclaim(count, minIdleMs);
     if (lost.length > 0) emit({ event: 'entries.lost', subscription: name, stream: deps.stream, entry_ids: lost });
-    if (take(deliveries) > 0) reclaimAt = 0;
+    return take(deliveries) > 0;
   }
 
-  const roomFor = () => (handling.gate().kind === 'open' ? Math.min(batchSize, 2 * batchSize - inHand.active) : 0);
+  /** Beyond what the reads may fill, so that what somebody had before never waits for the end of a backlog. */
+  function roomFor(): number {
+    if (handling.gate().kind !== 'open') return 0;
+    const room = Math.max(2 * batchSize, concurrency) + batchSize - inHand.active;
+    return Math.min(batchSize, room, appetite.count(inHand.bytes));
+  }
 
   function take(deliveries: readonly Delivery[]): number {
     const fresh = deliveries.filter((delivery) => !inHand.has(delivery));
     if (fresh.length === 0) return 0;
     emit({ event: 'deliveries.reclaimed', subscription: name, count: fresh.length });
+    appetite.ate(fresh, fresh.length);
     const now = clock.monotonic();
     for (const delivery of fresh) {
       const held = inHand.take(delivery, now);

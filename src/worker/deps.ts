@@ -5,6 +5,7 @@ import type { Running } from '../handler/running.ts';
 import type { Catalog } from '../message/catalog.ts';
 import type { Clock, Random } from '../runtime/clock.ts';
 import type { LoopOptionsFor } from '../runtime/loop.ts';
+import type { Load } from '../subscription/in-hand.ts';
 import type { Emit } from '../telemetry/event.ts';
 import type { HealthState } from '../telemetry/health.ts';
 import type { BoundLog } from '../telemetry/log.ts';
@@ -25,6 +26,8 @@ export interface WorkerDeps {
   readonly inProcess?: InProcess;
   /** For tests: shown what is handled in this process. */
   readonly onTaken?: (message: Raised) => void;
+  /** The bytes in hand of all subscriptions. */
+  readonly load?: Load;
   /** Where calls of handlers are kept while they are under way. */
   readonly running?: Running;
   readonly handlerLog: (bindings: { readonly [key: string]: string | number | null }) => BoundLog;
