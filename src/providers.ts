@@ -1,19 +1,18 @@
-import type { Broker, BrokerNotice } from './broker/broker.ts';
-import { createInlineBroker } from './broker/inline-broker.ts';
-import { createRedisBroker } from './broker/redis-broker.ts';
-import { createRedisPubsubBroker } from './broker/redis-pubsub-broker.ts';
-import type { BrokerConfig, Config, DatabaseConfig } from './config/config.ts';
-import type { DatabaseNotice } from './connection/database.ts';
+import type { Broker } from './broker/broker.ts';
+import type { Config, DatabaseConfig } from './config/config.ts';
 import type { PostgresqlConfig } from './connection/postgresql.ts';
 import { openDatabase } from './connection/postgresql.ts';
 import { createAggregates } from './event-store/aggregates.ts';
 import type { OpenedEventStore } from './event-store/event-store.ts';
-import { createMemoryEventStore } from './event-store/memory-event-store.ts';
-import { createMessageDbEventStore } from './event-store/message-db-event-store.ts';
-import { isSameDatabase, openMessageDb } from './event-store/message-db-open.ts';
+import { createMemoryPositions } from './event-store/memory-positions.ts';
+import type { Positions } from './event-store/positions.ts';
+import { createPostgresqlPositions } from './event-store/postgresql-positions.ts';
+import type { Idempotency } from './handler/idempotency.ts';
 import type { Inbox } from './handler/inbox.ts';
+import { createMemoryIdempotency } from './handler/memory-idempotency.ts';
 import type { MemoryDatabase } from './handler/memory-unit-of-work.ts';
 import { createMemoryDatabase, createMemoryUnitsOfWork } from './handler/memory-unit-of-work.ts';
+import { createPostgresqlIdempotency } from './handler/postgresql-idempotency.ts';
 import { createPostgresqlInbox } from './handler/postgresql-inbox.ts';
 import { createPostgresqlUnitsOfWork } from './handler/postgresql-unit-of-work.ts';
 import type { Raised } from './handler/raised.ts';
@@ -21,6 +20,7 @@ import type { UnitsOfWork } from './handler/unit-of-work.ts';
 import type { Aggregates } from './message/aggregate.ts';
 import type { NewMessage } from './message/compose.ts';
 import { createHint } from './outbox/hint.ts';
+import { createMemoryLeases } from './outbox/memory-lease.ts';
 import { createMemoryOutbox } from './outbox/memory-outbox.ts';
 import type { OutboxStore } from './outbox/outbox.ts';
 import { createPostgresqlHints } from './outbox/postgresql-hint.ts';
@@ -28,6 +28,10 @@ import { createPostgresqlLeases } from './outbox/postgresql-lease.ts';
 import { createPostgresqlOutbox } from './outbox/postgresql-outbox.ts';
 import { writeMessages } from './outbox/postgresql-writing.ts';
 import { checkDatabase, requireSound } from './outbox/schema/check.ts';
+import { notifier } from './providers/notifier.ts';
+import { openBroker } from './providers/open-broker.ts';
+import { openEventStore } from './providers/open-event-store.ts';
+import { openRedisKeys } from './providers/open-redis-keys.ts';
 import type { Clock, Millis, Random } from './runtime/clock.ts';
 import { MisconfiguredError } from './runtime/errors.ts';
 import type { LeaseStore } from './runtime/lease.ts';
@@ -45,8 +49,12 @@ export interface Database {
   readonly outbox: OutboxStore | null;
   /** Of what has one owner in the cluster: shards of the outbox, subscriptions to the event store. */
   readonly leases: LeaseStore;
+  /** How far subscriptions of the event store have come whose effects are in it. */
+  readonly positions: Positions;
   /** Null where it is kept short by itself. */
   readonly inbox: Inbox | null;
+  /** Of commands that are carried out once for each key. */
+  readonly keys: Idempotency;
   /** Writes messages into the outbox in a transaction of their own; their ids, in order. */
   write(raised: readonly Raised[]): Promise<readonly string[]>;
   /** What a relay does between polls: cut short where there are new rows at its place (see hintPlace). */
@@ -59,12 +67,23 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** Where subscriptions of the event store keep what they own, and how far they have come. */
+export interface EventStoreKeeping {
+  readonly leases: LeaseStore;
+  readonly positions: Positions;
+  /** Whether a position is committed with the effects of its handler; else the inbox tells what was handled. */
+  readonly together: boolean;
+}
+
 export interface Providers {
   readonly databases: ReadonlyMap<string, Database>;
   readonly brokers: ReadonlyMap<string, Broker>;
   readonly eventStore: OpenedEventStore;
+  /** In the Redis of `[idempotency] redis_url`; null: the database of each handler keeps its own. */
+  readonly redisKeys: Idempotency | null;
   /** Throws MisconfiguredError for a name that domain.toml does not have. */
   database(name: string): Database;
+  eventStoreKeeping(database: string): EventStoreKeeping;
   broker(name: string): Broker;
   close(): Promise<void>;
 }
@@ -95,6 +114,8 @@ export function openProviders(config: Config, deps: ProvidersDeps): Providers {
     [...config.databases].map(([name, each]) => [name, openOne(each, config, deps, aggregatesOf(name))]),
   );
   const brokers = new Map([...config.brokers].map(([name, each]) => [name, openBroker(each, deps)]));
+  const redisKeys = openRedisKeys(config, deps);
+  const insideKeeping = { leases: createMemoryLeases(deps.clock), positions: createMemoryPositions() };
   const named = <T>(all: ReadonlyMap<string, T>, table: string, name: string): T => {
     const found = all.get(name);
     if (found !== undefined) return found;
@@ -105,43 +126,20 @@ export function openProviders(config: Config, deps: ProvidersDeps): Providers {
     databases,
     brokers,
     eventStore,
+    redisKeys,
     database: (name) => named(databases, 'databases', name),
+    eventStoreKeeping(name) {
+      const { leases, positions } = named(databases, 'databases', name);
+      // An event store in this process has no other owner than this process, and begins anew with it.
+      const inside = eventStore.store.provider === 'memory' && config.databases.get(name)?.provider !== 'memory';
+      return inside ? { ...insideKeeping, together: false } : { leases, positions, together: true };
+    },
     broker: (name) => named(brokers, 'brokers', name),
     async close() {
+      redisKeys?.close();
       await Promise.all([...databases.values(), ...brokers.values(), eventStore.store].map((each) => each.close()));
     },
   };
-}
-
-const notifier =
-  (connection: string, emit: Emit) =>
-  (notice: BrokerNotice | DatabaseNotice): void => {
-    if (notice.kind === 'connection_lost') emit({ event: 'connection.lost', connection, err: notice.error });
-    else if (notice.kind === 'connection_ready') emit({ event: 'connection.restored', connection });
-    else if (notice.kind === 'group_recreated') {
-      emit({ event: 'group.recreated', stream: notice.stream, group: notice.group });
-    }
-  };
-
-function openBroker(config: BrokerConfig, { clock, random, emit }: ProvidersDeps): Broker {
-  const { name } = config;
-  switch (config.provider) {
-    case 'inline':
-      return createInlineBroker({ name }, { clock });
-    case 'redis':
-      return createRedisBroker(config, { clock, random, notice: notifier(`broker "${name}"`, emit) });
-    case 'redis_pubsub':
-      return createRedisPubsubBroker(config, { clock, random, notice: notifier(`broker "${name}"`, emit) });
-  }
-}
-
-function openEventStore({ eventStore, databases }: Config, { clock, emit }: ProvidersDeps): OpenedEventStore {
-  if (eventStore.provider === 'memory') return { store: createMemoryEventStore({ clock }), sharedWith: new Set() };
-  const shared = [...databases.values()].flatMap((each) =>
-    each.provider === 'postgresql' && isSameDatabase(each.uri, eventStore.uri) ? [each.name] : [],
-  );
-  const database = openMessageDb(eventStore, { clock, notice: notifier('event store', emit) });
-  return { store: createMessageDbEventStore(database), sharedWith: new Set(shared) };
 }
 
 function openOne(config: DatabaseConfig, domain: Config, deps: ProvidersDeps, aggregates: Aggregates): Database {
@@ -155,7 +153,7 @@ function openOne(config: DatabaseConfig, domain: Config, deps: ProvidersDeps, ag
 
 function openMemory(
   name: string,
-  { domain, outbox: settings }: Config,
+  { domain, outbox: settings, idempotency }: Config,
   deps: ProvidersDeps,
   aggregates: Aggregates,
 ): Database {
@@ -191,7 +189,9 @@ function openMemory(
     unitsOfWork: createMemoryUnitsOfWork(database, aggregates),
     outbox: settings === null ? null : outbox,
     leases: outbox.leases,
+    positions: createMemoryPositions(),
     inbox: null,
+    keys: createMemoryIdempotency(idempotency, { clock }),
     write: async (raised) => outbox.add(raised),
     rest: (place, ms, signal) => wakeOf(place).rest(ms, signal),
     hint: null,
@@ -203,7 +203,7 @@ function openMemory(
 
 function openPostgresql(
   config: PostgresqlConfig,
-  { outbox: settings, domain: { normalized, camel } }: Config,
+  { outbox: settings, idempotency, domain: { normalized, camel } }: Config,
   deps: ProvidersDeps,
   aggregates: Aggregates,
 ): Database {
@@ -214,7 +214,10 @@ function openPostgresql(
     settings?.hint === true
       ? createHint({
           database: name,
-          open: createPostgresqlHints(config, { clock }),
+          open: createPostgresqlHints(config, {
+            clock,
+            say: (statement) => database.bounded((sql) => sql.unsafe(statement)),
+          }),
           clock,
           emit,
           loop: loopOptions(`hint:${name}`),
@@ -228,7 +231,9 @@ function openPostgresql(
     unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null, aggregates }),
     outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
     leases: createPostgresqlLeases(database),
+    positions: createPostgresqlPositions(database),
     inbox: createPostgresqlInbox(database),
+    keys: createPostgresqlIdempotency(idempotency, database),
     write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
     rest: hint?.rest ?? ((_place, ms, signal) => clock.sleep(ms, signal)),
     hint,

@@ -1,18 +1,18 @@
 import type { Config } from './config/config.ts';
 import type { HandleNow } from './handler/handle-now.ts';
-import { createInboxRetention } from './handler/inbox.ts';
 import type { LoadedHandler } from './handler/loaded-handler.ts';
 import type { Providers } from './providers.ts';
 import type { Shutdown } from './runtime/service.ts';
 import { createMonitor, type Watched } from './telemetry/monitor.ts';
 import { deadLetterUpkeep } from './worker/dead-letters.ts';
 import type { WorkerDeps } from './worker/deps.ts';
+import { forgetting } from './worker/forgetting.ts';
 import { synchronous } from './worker/in-process.ts';
 import type { PlanRow } from './worker/plan.ts';
 import { planFor } from './worker/plan.ts';
 import { relays } from './worker/relays.ts';
 import { runAll } from './worker/run-all.ts';
-import { subscriptionFor } from './worker/subscriptions.ts';
+import { subscriptionsFor } from './worker/subscriptions.ts';
 import { reachAll, watchedBy } from './worker/watched.ts';
 
 export interface Worker {
@@ -41,7 +41,7 @@ export function createWorker(
   const sync = synchronous(config, plan, providers, deps);
 
   const watched = watchedBy(config, plan, providers);
-  const outboxes = parts.includes('relay') ? relays(config, providers, deps) : [];
+  const outboxes = parts.includes('relay') ? relays(config, plan, providers, deps) : [];
   const monitor = createMonitor({ watched, state, loop: loopOptions('monitor') });
 
   return {
@@ -50,14 +50,16 @@ export function createWorker(
     handleNow: sync?.handleNow ?? null,
     connect: (stop) => reachAll(config, providers, deps, stop),
     async run(shutdown) {
+      const load = { bytes: 0 };
       const subscriptions = parts.includes('subscriptions')
-        ? plan.map((row) => subscriptionFor(row, config, providers, { ...deps, ...sync }, shutdown))
+        ? subscriptionsFor(plan, config, providers, { ...deps, ...sync, load }, shutdown)
         : [];
-      const forgetting = [...providers.databases.values()].flatMap(({ name, inbox }) =>
-        inbox === null ? [] : [createInboxRetention(config.inbox, { inbox, loop: loopOptions(`inbox:${name}`) })],
-      );
       const upkeep = parts.includes('subscriptions') ? deadLetterUpkeep(config, plan, providers, deps) : [];
-      await runAll([...outboxes, ...subscriptions, ...forgetting, ...upkeep, monitor], shutdown, emit);
+      await runAll(
+        [...outboxes, ...subscriptions, ...forgetting(config, providers, deps), ...upkeep, monitor],
+        shutdown,
+        emit,
+      );
     },
   };
 }

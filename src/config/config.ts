@@ -165,6 +165,8 @@ export interface ServerConfig {
   readonly transientRetry: (QuickRetryConfig & { readonly exceptions: readonly string[] }) | null;
   /** `[server.retry.<ErrorName>]`: what to do with an error of that class or code, before the subscription's policy. */
   readonly retryRules: ReadonlyMap<string, RetryRule>;
+  /** Of subscriptions of the event store, which have one owner each. */
+  readonly subscriptionLease: LeaseTimes;
   /** What `resolveSubscription` layers: read it through that function only. */
   readonly subscriptions: SubscriptionLayers;
 }

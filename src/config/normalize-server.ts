@@ -1,4 +1,5 @@
 import type { ServerConfig } from './config.ts';
+import { leaseTimes } from './normalize-outbox.ts';
 import type { PartitioningConfig } from './partitioning-config.ts';
 import type { QuickRetryConfig, RetryRule } from './retry-config.ts';
 import type { SubscriptionLayers } from './subscription-layers.ts';
@@ -50,6 +51,7 @@ export function normalizeServer(reader: SureReader, layers: SubscriptionLayers):
         }
       : null,
     retryRules: retryRules(reader),
+    subscriptionLease: leaseTimes(millis('server', 'event_store_subscription', 'lease_ttl_seconds')),
     subscriptions: layers,
   };
 }

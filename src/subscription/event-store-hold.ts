@@ -77,7 +77,7 @@ export function createHold({ positions, subscription, token, track, hasFailed, o
     async record(sql: TransactionSql | null, entryIds) {
       const all = entryIds.map(BigInt);
       const outcome = await positions.record(sql, subscription, token, {
-        position: track.position,
+        position: track.after(new Set(all)),
         done: all.filter((each) => !hasFailed(each)),
         mended: all.filter(hasFailed),
       });

@@ -4,6 +4,8 @@ export interface Track {
   readonly next: bigint;
   /** Everything up to it is handled or passed over. */
   readonly position: bigint;
+  /** What `position` will be once these are done, too. */
+  after(done: ReadonlySet<bigint>): bigint;
   /** How many are in hand. */
   readonly open: number;
   /** How many were handed out since the oldest in hand: what would come again, were nothing more written down. */
@@ -28,6 +30,10 @@ export function createTrack(position: bigint): Track {
     },
     get position() {
       for (const lowest of open.keys()) return lowest - 1n;
+      return next - 1n;
+    },
+    after(done) {
+      for (const lowest of open.keys()) if (!done.has(lowest)) return lowest - 1n;
       return next - 1n;
     },
     get open() {

@@ -1,71 +1,68 @@
 import type { Broker } from '../broker/broker.ts';
 import type { Config } from '../config/config.ts';
-import type { LogFacts } from '../handler/context.ts';
-import { createDeadlines } from '../handler/deadlines.ts';
-import { invokeBatch } from '../handler/invoke-batch.ts';
-import { openCatalog } from '../message/catalog.ts';
 import { replayOf } from '../message/stream-name.ts';
 import type { Providers } from '../providers.ts';
 import type { Service, Shutdown } from '../runtime/service.ts';
-import { createOpen } from '../subscription/open-delivery.ts';
 import { createSubscription } from '../subscription/subscription.ts';
 import type { WorkerDeps } from './deps.ts';
+import { eventStoreSubscriptions } from './event-store-subscriptions.ts';
+import { openHandler } from './open-handler.ts';
+import { partitionsFor, withoutKeys } from './partitions.ts';
 import type { PlanRow } from './plan.ts';
 
-/** The service that consumes the streams of one handler. */
-export function subscriptionFor(
-  { handler, lanes, streams, settings }: PlanRow,
+/** The services that feed all handlers, each from where its settings say. */
+export function subscriptionsFor(
+  plan: readonly PlanRow[],
+  config: Config,
+  providers: Providers,
+  deps: WorkerDeps,
+  shutdown: Shutdown,
+): readonly Service[] {
+  const ofStreams = plan.filter(({ settings }) => settings.type === 'stream');
+  const ofEventStore = plan.filter(({ settings }) => settings.type === 'event_store');
+  return [
+    ...ofStreams.map((row) => streamSubscription(row, config, providers, deps, shutdown)),
+    ...eventStoreSubscriptions(ofEventStore, config, providers, deps),
+  ];
+}
+
+/** The service that consumes the streams of one handler, and the partitions beside them. */
+function streamSubscription(
+  row: PlanRow,
   config: Config,
   providers: Providers,
   deps: WorkerDeps,
   { hard }: Shutdown,
 ): Service {
-  const { id, clock, random, emit, handlerLog, loopOptions, lingering, running } = deps;
+  const { handler, lanes, streams, settings } = row;
+  const { id, clock, random, emit, loopOptions } = deps;
   const { name, group } = handler;
   const broker = providers.broker(handler.broker);
-  const deadlines = createDeadlines(settings.handlerTimeoutMs, {
-    clock,
-    hard,
-    ...(lingering === undefined ? {} : { onLinger: lingering.add }),
-  });
-  const invokeDeps = {
-    domain: config.domain.normalized,
-    config: config.custom,
-    unitsOfWork: providers.database(handler.database).unitsOfWork,
-    log: ({ handler: subscription, ...facts }: LogFacts) => handlerLog({ subscription, ...facts }),
-    deadlines,
-    ...(running === undefined ? {} : { running }),
-    ...(deps.inProcess === undefined ? {} : { inProcess: deps.inProcess }),
-  };
-  const open = createOpen(handler, {
-    ...invokeDeps,
-    quickRetries: config.server,
-    catalog: deps.catalog ?? openCatalog,
+  const { unitsOfWork, keys } = providers.database(handler.database);
+  const idempotency = providers.redisKeys ?? keys;
+  const opened = openHandler({ handler, settings, unitsOfWork, idempotency, hard }, config, deps);
+  const shared = {
+    name,
+    open: opened.open,
+    batch: opened.batch,
+    ...(deps.load === undefined ? {} : { load: deps.load }),
     clock,
     random,
-    hard,
+    emit,
+  };
+  const subscription = createSubscription(withoutKeys(opened.settings), {
+    ...shared,
+    stream: handler.streams.join(', '),
+    join: () =>
+      broker.consume({ streams: lanes, aside: replaysOf(streams, group, broker), group, consumer: `${name}-${id}` }),
+    loopOptions,
   });
-  const { batch } = handler;
-  const subscription = createSubscription(
-    batch === null ? settings : { ...settings, batchSize: Math.max(settings.batchSize, batch.size) },
-    {
-      name,
-      stream: handler.streams.join(', '),
-      join: () =>
-        broker.consume({ streams: lanes, aside: replaysOf(streams, group, broker), group, consumer: `${name}-${id}` }),
-      open,
-      batch: batch === null ? null : { size: batch.size, run: (items) => invokeBatch(name, batch, items, invokeDeps) },
-      clock,
-      random,
-      emit,
-      loopOptions,
-    },
-  );
+  const partitions = partitionsFor({ ...row, settings: opened.settings }, config, broker.partitions, shared, deps);
   return {
     name,
     async run(shutdown) {
-      await subscription.run(shutdown);
-      deadlines.close();
+      await Promise.all([subscription, ...partitions].map((each) => each.run(shutdown)));
+      opened.close();
     },
   };
 }
