@@ -1,56 +1,129 @@
+import type { LoadOptions } from '../config/load-config.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { unmatchedSubscriptions } from '../config/resolve.ts';
+import { roughSettings } from '../config/rough-settings.ts';
+import { loadHandlers } from '../handler/load-handlers.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { ConfigError } from '../runtime/errors.ts';
-import { loadDomain } from '../worker/load-domain.ts';
+import type { Fault } from '../runtime/errors.ts';
+import { ConfigError, UsageError } from '../runtime/errors.ts';
 import { planFor } from '../worker/plan.ts';
 import { parseArguments } from './arguments.ts';
+import type { Report } from './check-report.ts';
+import { githubOf, reportOf, sarifOf, textOf, warningOf } from './check-report.ts';
 import type { Command } from './command.ts';
 import type { Io } from './io.ts';
+import { version } from './version.ts';
 
-const usage = 'domaind check [--config FILE] [--env NAME] [--json]';
+const formats = ['text', 'json', 'sarif', 'github'] as const;
+type Format = (typeof formats)[number];
 
-/** `domaind check`: configuration, handlers and schemas, offline. */
+const usage = `domaind check [--config FILE] [--env NAME] [--format ${formats.join('|')}] [--json]`;
+
+/** `domaind check`: configuration and handlers, offline. */
 export const check: Command = {
   name: 'check',
-  summary: 'check domain.toml, handlers and schemas, offline',
+  summary: 'check domain.toml and the handlers, offline: every fault with its place',
   help: `usage: ${usage}
 
   --config FILE    domain.toml; default: DOMAIND_CONFIG, else searched for
   --env NAME       the overlay; default: DOMAIND_ENV
-  --json           for machines
+  --format FORMAT  text: with the line and a caret. json, sarif: for machines. github: annotations of a workflow
+  --json           the same as --format json
 
-Exits with 78 where there is a fault. Handler modules are imported, so their own code runs.
+Faults of the file and of all handler modules come in one run. Exits with 78 where there is one. Handler modules are
+imported, so their own code runs.
 
-example: domaind check --env production`,
+example: domaind check --env production --format github`,
   async run(argv, io) {
-    const types = { config: 'string', env: 'string', json: 'boolean', debug: 'boolean' } as const;
+    const types = { config: 'string', env: 'string', format: 'string', json: 'boolean', debug: 'boolean' } as const;
     const given = parseArguments(argv, types, usage);
-    const json = given.flag('json');
-    try {
-      return await checkAll({ path: given.text('config'), env: given.text('env') }, json, io);
-    } catch (error) {
-      if (!json || !(error instanceof ConfigError)) throw error;
-      io.out(JSON.stringify({ faults: error.faults, warnings: [] }));
-      return 78;
-    }
+    const [unexpected] = given.positionals;
+    if (unexpected !== undefined) throw new UsageError(`unexpected "${unexpected}"\nusage: ${usage}`);
+    const format = formatIn(given.flag('json') ? 'json' : given.text('format'));
+    const asked = { path: given.text('config'), env: given.text('env'), cwd: io.cwd, environment: io.environment };
+    const checked = await checkAll(asked);
+    const reports = [
+      ...checked.faults.map((fault) => reportOf(fault, 'error', io.cwd)),
+      ...checked.warnings.map((warning) => warningOf(warning, io.cwd)),
+    ];
+    tell(reports, checked, format, io);
+    return checked.faults.length > 0 ? 78 : 0;
   },
 };
 
-async function checkAll(
-  asked: { readonly path: string | null; readonly env: string | null },
-  json: boolean,
-  io: Io,
-): Promise<number> {
-  const { config, warnings } = await loadConfig({ ...asked, cwd: io.cwd, environment: io.environment });
-  const { handlers, warnings: ofHandlers } = await loadDomain(config, { clock: systemClock });
-  planFor(config, handlers);
-  const names = handlers.flatMap(({ name, aliases }) => [name, ...aliases]);
-  const all = [...warnings, ...ofHandlers, ...unmatchedSubscriptions(config.server.subscriptions, names)];
-  if (json) io.out(JSON.stringify({ faults: [], warnings: all }));
-  else {
-    for (const warning of all) io.err(`warning: ${warning}`);
-    io.out(`${config.file}: sound, with ${handlers.length} handler${handlers.length === 1 ? '' : 's'}`);
-  }
-  return 0;
+function formatIn(text: string | null): Format {
+  const format = formats.find((each) => each === (text ?? 'text'));
+  if (format !== undefined) return format;
+  throw new UsageError(`--format takes ${formats.join(', ')}, got "${text}"\nusage: ${usage}`);
 }
+
+interface Checked {
+  readonly faults: readonly Fault[];
+  readonly warnings: readonly string[];
+  /** Null where the file has faults. */
+  readonly sound: { readonly file: string; readonly handlers: number } | null;
+}
+
+/** The handlers are looked at whether the file is sound or not: all there is to mend comes at once. */
+async function checkAll(asked: LoadOptions): Promise<Checked> {
+  try {
+    const { config, warnings } = await loadConfig(asked);
+    const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock: systemClock });
+    planFor(config, handlers);
+    const names = handlers.flatMap(({ name, aliases }) => [name, ...aliases]);
+    const unmatched = unmatchedSubscriptions(config.server.subscriptions, names);
+    const sound = { file: config.file, handlers: handlers.length };
+    return { faults: [], warnings: [...warnings, ...ofHandlers, ...unmatched], sound };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { faults: [...error.faults, ...(await handlerFaults(asked, error.faults))], warnings: [], sound: null };
+  }
+}
+
+/** Those that are not told already: the file's faults came before any handler was looked at. */
+async function handlerFaults(asked: LoadOptions, told: readonly Fault[]): Promise<readonly Fault[]> {
+  try {
+    const settings = roughSettings(asked);
+    if (settings !== null) await loadHandlers(settings, { clock: systemClock });
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const known = new Set(told.map(({ where, message }) => `${where} ${message}`));
+    return error.faults.filter(({ where, message }) => !known.has(`${where} ${message}`));
+  }
+}
+
+function tell(reports: readonly Report[], { faults, warnings, sound }: Checked, format: Format, io: Io): void {
+  switch (format) {
+    case 'json':
+      io.out(
+        JSON.stringify(
+          { faults: reports.filter(({ level }) => level === 'error').map(forMachines), warnings },
+          null,
+          2,
+        ),
+      );
+      return;
+    case 'sarif':
+      io.out(sarifOf(reports, version));
+      return;
+    case 'github':
+      for (const report of reports) io.out(githubOf(report));
+      return;
+    case 'text':
+      for (const report of reports) io.err(textOf(report, io.cwd));
+      if (faults.length > 1) io.err(`${faults.length} faults`);
+      if (sound !== null) {
+        io.out(`${sound.file}: sound, with ${sound.handlers} handler${sound.handlers === 1 ? '' : 's'}`);
+      }
+  }
+}
+
+const forMachines = ({ code, where, message, file, line, column }: Report) => ({
+  code,
+  where,
+  message,
+  file,
+  line,
+  column,
+});
