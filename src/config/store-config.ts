@@ -2,7 +2,7 @@ import type { Millis } from '../runtime/clock.ts';
 
 /** Commands with a key that was seen before bring the first answer. */
 export interface IdempotencyConfig {
-  /** Holds a password: never logged. Null: keys are kept where the default database is. */
+  /** Holds a password: never logged. Null: keys are kept in the database of the handler. */
   readonly redisUrl: string | null;
   readonly ttlMs: Millis;
   readonly errorTtlMs: Millis;

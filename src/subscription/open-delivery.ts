@@ -1,4 +1,7 @@
 import type { Delivery } from '../broker/broker.ts';
+import { answerOnce } from '../handler/answer-once.ts';
+import type { Idempotency } from '../handler/idempotency.ts';
+import { idempotencyKeyOf } from '../handler/idempotency.ts';
 import type { Incoming } from '../handler/incoming.ts';
 import { correlationIdOf, openExternal } from '../handler/incoming.ts';
 import type { Invocable, InvokeDeps, Outcome } from '../handler/invoke.ts';
@@ -8,9 +11,17 @@ import { withQuickRetries } from '../handler/quick-retries.ts';
 import { openCatalog } from '../message/catalog.ts';
 import { decode } from '../message/codec.ts';
 import { deadlineIn, deadlinePassed } from '../message/deadline.ts';
+import type { Message } from '../message/message.ts';
+import { originOf } from '../message/stream-name.ts';
 import { DecodeError } from '../runtime/errors.ts';
 import { toError } from '../runtime/failure.ts';
 import type { Opened } from './opened.ts';
+
+export interface OpenDeps extends InvokeDeps, QuickRetriesDeps {
+  readonly quickRetries: QuickRetries;
+  /** Where the keys of commands are kept; left out, a key means nothing. */
+  readonly idempotency?: Idempotency;
+}
 
 /**
  * Decodes deliveries for one handler: messages with their envelope, or the raw payloads of an external stream. What
@@ -18,10 +29,10 @@ import type { Opened } from './opened.ts';
  */
 export function createOpen(
   handler: Invocable & { readonly kind: string },
-  deps: InvokeDeps & { readonly quickRetries: QuickRetries } & QuickRetriesDeps,
+  deps: OpenDeps,
 ): (delivery: Delivery) => Opened {
   const external = handler.kind === 'subscriber';
-  const { catalog = openCatalog, clock } = deps;
+  const { catalog = openCatalog, idempotency, clock } = deps;
 
   function incomingIn({ body, stream, id, bare, raw }: Delivery): Incoming {
     if (raw !== null) throw new DecodeError('not_utf8', 'the body is not UTF-8');
@@ -36,7 +47,7 @@ export function createOpen(
    */
   function prepared(incoming: Incoming): Incoming | Error {
     if (incoming.kind === 'EXTERNAL') return incoming;
-    if (!handler.handles.has(incoming.name) && !handler.handles.has('$any')) return incoming;
+    if (!handles(incoming)) return incoming;
     const deadlineAt = deadlineIn(incoming.metadata.headers);
     if (deadlineAt !== null && deadlineAt <= clock.now()) return deadlinePassed(deadlineAt);
     try {
@@ -45,6 +56,14 @@ export function createOpen(
       return toError(thrown);
     }
   }
+
+  /** Only where the command is carried out: another handler's command is not this one's to claim. */
+  const keyOf = (incoming: Incoming): string | null =>
+    handler.kind === 'command_handler' && incoming.kind !== 'EXTERNAL' && handles(incoming)
+      ? idempotencyKeyOf(incoming)
+      : null;
+
+  const handles = ({ name }: Message): boolean => handler.handles.has(name) || handler.handles.has('$any');
 
   return (delivery) => {
     let incoming: Incoming;
@@ -80,7 +99,13 @@ export function createOpen(
           if (given instanceof Error) return { kind: 'failed', error: given };
           return invoke(handler, given, { entryId, attempt, signal, done }, deps);
         };
-        return withQuickRetries(call, deps.quickRetries, deps);
+        const attempted = () => withQuickRetries(call, deps.quickRetries, deps);
+        const key = keyOf(incoming);
+        if (key === null || idempotency === undefined) return attempted();
+        const origin = originOf(delivery.stream);
+        // A replay was asked for by somebody who knows that it has failed.
+        const asked = { key, owner: `${origin}#${entryId}`, again: origin !== delivery.stream };
+        return answerOnce(asked, idempotency, attempted);
       },
       take() {
         const given = take();

@@ -25,13 +25,14 @@ const allowed: Record<string, readonly string[]> = {
   doctor: [...base, 'broker', 'outbox'],
   explain: [...base, 'broker', 'outbox'],
   'providers.ts': ['*'],
+  providers: ['*'],
   'worker.ts': ['*'],
   worker: ['*'],
 };
 
 /** Station logic knows ports; only these files know adapters. */
 const adapter = /(^|\/)(memory|inline|redis|redis-pubsub|postgresql|message-db)-[a-z-]+\.ts$/;
-const knowsAdapters = /^(providers\.ts|connection\/|client\/|cli\/|testing\.ts)/;
+const knowsAdapters = /^(providers\.ts|providers\/|connection\/|client\/|cli\/|testing\.ts)/;
 
 /** Each npm package has its doors; types may pass everywhere. */
 const doors: Record<string, RegExp> = {

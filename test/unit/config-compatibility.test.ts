@@ -281,8 +281,6 @@ describe("a domain.toml with all of Protean's keys", () => {
       '[server.subscriptions.OrderEventHandler] dlq_retention_hours',
       '[server.subscriptions.OrderEventHandler] dlq_alert_threshold',
       '[telemetry]',
-      '[idempotency]',
-      '[consume_idempotency]',
       '[logging] log_file_prefix',
       '[logging.per_logger]',
       '[lint]',

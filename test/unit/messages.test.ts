@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { commandHandler, eventHandler, upcaster } from 'domaind';
+import { commandHandler, eventHandler, NonRetryableError, upcaster } from 'domaind';
 import type { JsonObject, Message, TraceParent } from '../../src/message/message.ts';
 import type { TestDomain, TestDomainOptions } from '../../src/testing.ts';
 import { testDomain } from '../../src/testing.ts';
@@ -119,8 +119,11 @@ describe('an entry that is not what its schema says', () => {
 describe('a message that is not what its schema says', () => {
   it('is refused by process, where it is sent', async () => {
     await inDomain({ Orders: recorder().handler }, async (domain) => {
-      const wrong = () => domain.process('PlaceOrder', { order_id: 7 }, { category: 'order' });
-      assert.throws(wrong, { name: 'InvalidMessageError', message: 'PlaceOrder (version 1): order_id must be string' });
+      const wrong = async () => domain.process('PlaceOrder', { order_id: 7 }, { category: 'order' });
+      await assert.rejects(wrong, {
+        name: 'InvalidMessageError',
+        message: 'PlaceOrder (version 1): order_id must be string',
+      });
     });
   });
 
@@ -146,7 +149,7 @@ describe('a message that is not what its schema says', () => {
     });
     const { seen, handler } = recorder();
     await inDomain({ Orders, handler }, async (domain) => {
-      domain.process('PlaceOrder', { order_id: 'a' }, { category: 'order' });
+      await domain.process('PlaceOrder', { order_id: 'a' }, { category: 'order' });
       await domain.settle();
       assert.deepEqual(faults, [
         'OrderPlaced (version 2): order_id is missing',
@@ -255,6 +258,76 @@ describe('a deadline', () => {
       },
       settings,
     );
+  });
+});
+
+describe('a command with an idempotency key', () => {
+  const place = (domain: TestDomain, key: string, id = 'a') =>
+    domain.process('PlaceOrder', { order_id: id }, { category: 'order', idempotencyKey: key });
+
+  it('is carried out once, also by a handler that never touches its database', async () => {
+    let calls = 0;
+    const PlaceOrder = () => {
+      calls += 1;
+    };
+    const Orders = commandHandler({ category: 'order', handles: { PlaceOrder } });
+    const use = async (domain: TestDomain) => {
+      for (const key of ['one', 'one', 'two']) await place(domain, key);
+      await domain.settle();
+      assert.equal(calls, 2);
+      assert.deepEqual([domain.handled('Orders'), domain.handled('Orders', 'duplicate')], [2, 1]);
+      await domain.advance(60_001);
+      await place(domain, 'one');
+      await domain.settle();
+      assert.equal(calls, 3, 'keys are kept for [idempotency] ttl');
+    };
+    await inDomain({ Orders }, use, { idempotency: { ttl: 60 } });
+  });
+
+  it('that failed is retried by itself, and not by those that are sent again meanwhile', async () => {
+    const attempts: number[] = [];
+    const Orders = commandHandler({
+      category: 'order',
+      handles: {
+        PlaceOrder: (_, { attempt }) => {
+          attempts.push(attempt);
+          if (attempt < 3) throw new Error('not yet');
+        },
+      },
+    });
+    await inDomain({ Orders }, async (domain) => {
+      await place(domain, 'one');
+      await place(domain, 'one');
+      await domain.settle();
+      assert.deepEqual(attempts, [1, 2, 3]);
+      assert.deepEqual([domain.handled('Orders'), domain.handled('Orders', 'duplicate')], [1, 1]);
+      assert.deepEqual(domain.deadLetters, []);
+    });
+  });
+
+  it('that was given up may be sent again after [idempotency] error_ttl', async () => {
+    let calls = 0;
+    const Orders = commandHandler({
+      category: 'order',
+      handles: {
+        PlaceOrder: () => {
+          calls += 1;
+          if (calls === 1) throw new NonRetryableError('never');
+        },
+      },
+    });
+    await inDomain({ Orders }, async (domain) => {
+      await place(domain, 'one');
+      await domain.advance(1_000);
+      assert.equal(domain.deadLetters.length, 1);
+      await place(domain, 'one');
+      await domain.advance(1_000);
+      assert.deepEqual([calls, domain.handled('Orders', 'duplicate')], [1, 1]);
+      await domain.advance(60_000);
+      await place(domain, 'one');
+      await domain.advance(1_000);
+      assert.deepEqual([calls, domain.handled('Orders')], [2, 1]);
+    });
   });
 });
 

@@ -59,6 +59,10 @@ export const neededTables: { readonly [table: string]: NeededTable } = {
     },
     grants: ['select', 'insert', 'update'],
   },
+  command_key: {
+    columns: { key: 'text', owner: 'text', state: 'text', answer: 'text', expires_at: time },
+    grants: ['select', 'insert', 'update', 'delete'],
+  },
 };
 
 /** Without one of these, everything works, and gets slower with every row. */

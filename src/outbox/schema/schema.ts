@@ -1,6 +1,7 @@
 import { tables } from './001-tables.ts';
 import { priorities } from './002-priorities.ts';
 import { positions } from './003-positions.ts';
+import { commandKeys } from './004-command-keys.ts';
 import { functions } from './functions.ts';
 import { externalHintStatement, hintNames, hintStatement } from './hint-names.ts';
 
@@ -16,12 +17,13 @@ export const migrations: readonly Migration[] = [
   { version: 1, name: 'tables', sql: tables },
   { version: 2, name: 'priorities', sql: priorities },
   { version: 3, name: 'positions', sql: positions },
+  { version: 4, name: 'command_keys', sql: commandKeys },
 ];
 
 export const currentVersion = migrations.length;
 
 /** The tables; one of these that we have not made is somebody else's. */
-export const tableNames = ['outbox', 'inbox', 'document', 'lease', 'event_position'] as const;
+export const tableNames = ['outbox', 'inbox', 'document', 'lease', 'event_position', 'command_key'] as const;
 
 /** A number of one's own for `pg_advisory_xact_lock`: two set-ups of one schema never run at once. */
 export const lockOf = (schema: string): string =>
