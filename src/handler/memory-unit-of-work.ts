@@ -7,6 +7,7 @@ import type { Collection } from './handler.ts';
 import type { Raised } from './raised.ts';
 import type { Occasion, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
 import {
+  appendSeed,
   ClosedError,
   takenMeanwhile as conflict,
   DuplicateError,
@@ -150,7 +151,7 @@ function begin(
   });
 
   async function writeAppends(to: Aggregates): Promise<void> {
-    const { events } = await to.append(appends, `${occasions.map(inboxKey).join(' ')} ${occasions[0]?.handler ?? ''}`);
+    const { events } = await to.append(appends, appendSeed(occasions));
     if (onRaised !== null) raised.unshift(...events);
   }
 

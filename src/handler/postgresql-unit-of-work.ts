@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { TransactionSql } from 'postgres';
 import type { Database } from '../connection/database.ts';
 import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
@@ -9,6 +10,7 @@ import { postgresqlCollection } from './postgresql-documents.ts';
 import type { Raised } from './raised.ts';
 import type { Occasion, Receipts, UnitOfWork, UnitOfWorkState, UnitsOfWork } from './unit-of-work.ts';
 import {
+  appendSeed,
   ClosedError,
   DuplicateError,
   firstOfEach,
@@ -95,11 +97,12 @@ function begin(
 
   /** Their events go to the outbox before those that were raised. */
   async function writeAppends(to: Aggregates): Promise<void> {
-    const seed = `${keys.join(' ')} ${occasions[0]?.handler ?? ''}`;
     const run: RunText = (text, parameters) => transaction.sql.unsafe(text, parameters);
     // What is elsewhere must not be written to for a message that was handled before.
     if (to.within === null && receipts === null) await ours(transaction.sql`select 1`);
-    const { events } = await ours(to.within === null ? to.append(appends, seed) : to.within(run, appends, seed));
+    const { events } = await ours(
+      to.within === null ? to.append(appends, appendSeed(occasions)) : to.within(run, appends, randomUUID()),
+    );
     if (outbox) raised.unshift(...events);
   }
 

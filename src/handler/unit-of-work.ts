@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { TransactionSql } from 'postgres';
 import type { Aggregates, AskedAppend } from '../message/aggregate.ts';
 import type { UnavailableError } from '../runtime/errors.ts';
@@ -128,6 +129,13 @@ export const noOutbox = (database: string): MisconfiguredError =>
   );
 
 const uuidVersion8 = /^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
+/**
+ * What a handler appends to an event store elsewhere is known by: the same at every try of the same messages, so that it
+ * is appended once. A transaction that is about no message has no second try.
+ */
+export const appendSeed = (occasions: readonly Occasion[]): string =>
+  occasions.length === 0 ? randomUUID() : [...occasions.map(inboxKey), occasions[0]?.handler ?? ''].join('\n');
 
 /**
  * The key of a message in the inbox. Ids of events are unique. Ids of commands are only where this side made them,

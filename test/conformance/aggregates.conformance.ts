@@ -183,6 +183,24 @@ export function aggregatesConformance(name: string, create: () => Promise<Aggreg
       assert.equal((await metadataIn(streamOf(at))).length, 1);
     });
 
+    it('append for each of two transactions that are about no message', async () => {
+      const at = anAccount();
+      const event = {
+        kind: 'EVENT',
+        name: 'Paid',
+        category: 'bookshelf::account',
+        id: at.id,
+        dataText: '{}',
+        options: {},
+      } as const;
+      for (const _ of [1, 2]) {
+        const work = under.unitsOfWork.beginMany([]);
+        work.append({ stream: streamOf(at), expectedVersion: null, events: [event] });
+        assert.equal(await work.commit(), 'committed');
+      }
+      assert.equal((await metadataIn(streamOf(at))).length, 2);
+    });
+
     it('let one of many through that decide on the same version', async () => {
       const at = anAccount();
       const decide = async (ctx: HandlerContext) => {
