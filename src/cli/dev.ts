@@ -4,7 +4,6 @@ import type { LoadedHandler } from '../handler/loaded-handler.ts';
 import type { Worker } from '../worker.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
-import { serve } from './serve.ts';
 import { followSupervisor, supervise, supervisedBy } from './supervise.ts';
 
 const usage = 'domaind dev [--config FILE]';
@@ -33,6 +32,8 @@ example: domaind dev`,
       return supervise([config.file, ...config.handlers.paths], io, shutdown);
     }
     followSupervisor();
+    // The supervisor needs none of this, and is the sooner done.
+    const { serve } = await import('./serve.ts');
     const options = { parts: ['relay', 'subscriptions'] as const, untilIdle: false, dryRun: false };
     return serve({ config: embedded(config), warnings, ...options, greeting }, io, shutdown);
   },
