@@ -16,6 +16,7 @@ import { createPostgresqlIdempotency } from './handler/postgresql-idempotency.ts
 import { createPostgresqlInbox } from './handler/postgresql-inbox.ts';
 import { createPostgresqlUnitsOfWork } from './handler/postgresql-unit-of-work.ts';
 import type { Raised } from './handler/raised.ts';
+import { openRedisKeys, redisKeysName } from './handler/redis-idempotency.ts';
 import type { UnitsOfWork } from './handler/unit-of-work.ts';
 import type { Aggregates } from './message/aggregate.ts';
 import type { NewMessage } from './message/compose.ts';
@@ -28,10 +29,9 @@ import { createPostgresqlLeases } from './outbox/postgresql-lease.ts';
 import { createPostgresqlOutbox } from './outbox/postgresql-outbox.ts';
 import { writeMessages } from './outbox/postgresql-writing.ts';
 import { checkDatabase, requireSound } from './outbox/schema/check.ts';
-import { notifier } from './providers/notifier.ts';
+import { linkOf, notifier } from './providers/notifier.ts';
 import { openBroker } from './providers/open-broker.ts';
 import { openEventStore } from './providers/open-event-store.ts';
-import { openRedisKeys } from './providers/open-redis-keys.ts';
 import type { Clock, Millis, Random } from './runtime/clock.ts';
 import { MisconfiguredError } from './runtime/errors.ts';
 import type { LeaseStore } from './runtime/lease.ts';
@@ -114,7 +114,7 @@ export function openProviders(config: Config, deps: ProvidersDeps): Providers {
     [...config.databases].map(([name, each]) => [name, openOne(each, config, deps, aggregatesOf(name))]),
   );
   const brokers = new Map([...config.brokers].map(([name, each]) => [name, openBroker(each, deps)]));
-  const redisKeys = openRedisKeys(config, deps);
+  const redisKeys = openRedisKeys(config, { ...deps, ...linkOf(redisKeysName, deps.emit) });
   const insideKeeping = { leases: createMemoryLeases(deps.clock), positions: createMemoryPositions() };
   const named = <T>(all: ReadonlyMap<string, T>, table: string, name: string): T => {
     const found = all.get(name);

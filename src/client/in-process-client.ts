@@ -1,5 +1,6 @@
 import { cwd, env } from 'node:process';
 import type { TransactionSql } from 'postgres';
+import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { resolveSubscription } from '../config/resolve.ts';
 import { openDatabase } from '../connection/postgresql.ts';
@@ -8,10 +9,14 @@ import { givenHandlers } from '../handler/given-handlers.ts';
 import type { HandleNow, HandleNowDeps } from '../handler/handle-now.ts';
 import { createHandleNow } from '../handler/handle-now.ts';
 import type { Collection, HandlerLog, MessageName, Payloads } from '../handler/handler.ts';
+import type { Idempotency } from '../handler/idempotency.ts';
 import { createInProcess } from '../handler/in-process.ts';
+import { createMemoryIdempotency } from '../handler/memory-idempotency.ts';
 import { createMemoryDatabase, createMemoryUnitsOfWork } from '../handler/memory-unit-of-work.ts';
+import { createPostgresqlIdempotency } from '../handler/postgresql-idempotency.ts';
 import { createPostgresqlUnitsOfWork } from '../handler/postgresql-unit-of-work.ts';
 import type { Raised } from '../handler/raised.ts';
+import { openRedisKeys } from '../handler/redis-idempotency.ts';
 import type { UnitOfWork, UnitsOfWork } from '../handler/unit-of-work.ts';
 import { categoryOf } from '../message/stream-name.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
@@ -73,7 +78,8 @@ export async function connectInProcess(options: InProcessClientConfig): Promise<
   const handlers = givenHandlers(modules, domain);
   const catalog = await loadCatalog(config.schemas);
   const closed = new AbortController();
-  const database = openOne(config.databases.get(handlers[0]?.database ?? 'default'), config.outbox !== null);
+  const database = openOne(config, handlers[0]?.database ?? 'default');
+  const redisKeys = openRedisKeys(config, { clock: systemClock, random: systemRandom, onLost: () => undefined });
   const modes = { commands: commandProcessing === 'sync', events: eventProcessing === 'sync' };
   const inProcess = createInProcess({ domain, ...modes, outbox: database.outbox }, handlers, { clock: systemClock });
   const timeouts = handlers.map((handler) => resolveSubscription(server.subscriptions, handler).handlerTimeoutMs);
@@ -86,6 +92,7 @@ export async function connectInProcess(options: InProcessClientConfig): Promise<
     catalog,
     inProcess,
     quickRetries: server,
+    idempotency: redisKeys ?? database.keys,
     clock: systemClock,
     random: systemRandom,
     hard: closed.signal,
@@ -105,6 +112,7 @@ export async function connectInProcess(options: InProcessClientConfig): Promise<
     async close() {
       closed.abort();
       deps.deadlines.close();
+      redisKeys?.close();
       await database.close();
     },
   };
@@ -112,24 +120,27 @@ export async function connectInProcess(options: InProcessClientConfig): Promise<
 
 interface Opened {
   readonly unitsOfWork: UnitsOfWork;
+  readonly keys: Idempotency;
   /** Whether there is somewhere to write what is handled elsewhere. */
   readonly outbox: boolean;
   close(): Promise<void>;
 }
 
-function openOne(found: Parameters<typeof openDatabase>[0] | MemoryConfig | undefined, outbox: boolean): Opened {
+function openOne({ databases, outbox: settings, idempotency }: Config, name: string): Opened {
+  const found = databases.get(name);
+  const outbox = settings !== null;
   if (found === undefined) throw new MisconfiguredError('no_database', 'domain.toml has no such database');
   if (found.provider === 'memory') {
     // No relay looks at an outbox in this process's memory.
     const unitsOfWork = createMemoryUnitsOfWork(createMemoryDatabase(found.name, null));
-    return { unitsOfWork, outbox: false, close: async () => undefined };
+    const keys = createMemoryIdempotency(idempotency, { clock: systemClock });
+    return { unitsOfWork, keys, outbox: false, close: async () => undefined };
   }
   const database = openDatabase(found, { notice: () => undefined });
   const unitsOfWork = createPostgresqlUnitsOfWork(database, { outbox });
-  return { unitsOfWork, outbox, close: () => database.close() };
+  const keys = createPostgresqlIdempotency(idempotency, database);
+  return { unitsOfWork, keys, outbox, close: () => database.close() };
 }
-
-type MemoryConfig = { readonly provider: 'memory'; readonly name: string };
 
 /** What is not handled here goes to the outbox, in a transaction of its own. */
 function sender(handleNow: HandleNow, { unitsOfWork }: HandleNowDeps) {

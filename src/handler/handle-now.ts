@@ -1,7 +1,10 @@
 import type { Clock, Random } from '../runtime/clock.ts';
 import { toError } from '../runtime/failure.ts';
+import { answerOnce } from './answer-once.ts';
 import type { InvokeDeps } from './call-function.ts';
 import { undo } from './call-function.ts';
+import type { Idempotency } from './idempotency.ts';
+import { idempotencyKeyOf } from './idempotency.ts';
 import type { InProcess } from './in-process.ts';
 import { invoke } from './invoke.ts';
 import type { QuickRetries } from './quick-retries.ts';
@@ -18,6 +21,8 @@ export interface HandledNow {
 export interface HandleNowDeps extends InvokeDeps {
   readonly inProcess: InProcess;
   readonly quickRetries: QuickRetries;
+  /** Where the keys of commands are kept; left out, a key means nothing. */
+  readonly idempotency?: Idempotency;
   readonly clock: Clock;
   readonly random: Random;
   readonly hard: AbortSignal;
@@ -32,7 +37,7 @@ export type HandleNow = (message: Raised) => Promise<HandledNow | null>;
 const never = new AbortController().signal;
 
 export function createHandleNow(deps: HandleNowDeps): HandleNow {
-  const { inProcess, quickRetries, unitsOfWork } = deps;
+  const { inProcess, quickRetries, unitsOfWork, idempotency, random } = deps;
 
   async function command(message: Raised): Promise<HandledNow | null> {
     const handler = inProcess.commandHandler(message);
@@ -40,7 +45,12 @@ export function createHandleNow(deps: HandleNowDeps): HandleNow {
     inProcess.taken(message);
     const { messageId, message: fresh } = inProcess.composed(message);
     const call = { entryId: messageId, attempt: 1, signal: () => never };
-    const outcome = await withQuickRetries(() => invoke(handler, fresh(), call, deps), quickRetries, deps);
+    const attempted = () => withQuickRetries(() => invoke(handler, fresh(), call, deps), quickRetries, deps);
+    const key = idempotencyKeyOf(fresh());
+    // Each call is an owner of its own: of two at once, one carries the command out.
+    const asked = { key: key ?? '', owner: `${messageId}#${random()}`, again: false, awaited: true };
+    const outcome =
+      key === null || idempotency === undefined ? await attempted() : await answerOnce(asked, idempotency, attempted);
     if (outcome.kind === 'done') return { messageId, value: outcome.value };
     throw outcome.error;
   }

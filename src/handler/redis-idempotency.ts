@@ -1,4 +1,7 @@
-import type { RedisConnection } from '../connection/redis.ts';
+import type { Config } from '../config/config.ts';
+import type { RedisConnection, RedisConnectionDeps } from '../connection/redis.ts';
+import { createRedisConnection } from '../connection/redis.ts';
+import type { Millis } from '../runtime/clock.ts';
 import type { Answer, Claim, Idempotency, KeyTimes } from './idempotency.ts';
 
 /**
@@ -21,6 +24,28 @@ if tonumber(ARGV[3]) <= 0 then return redis.call('del', KEYS[1]) end
 redis.call('hset', KEYS[1], 'state', ARGV[2])
 if ARGV[4] then redis.call('hset', KEYS[1], 'answer', ARGV[4]) end
 return redis.call('pexpire', KEYS[1], ARGV[3])`;
+
+const timeoutMs: Millis = 5_000;
+
+/** What the connection is called in errors and events. */
+export const redisKeysName = '[idempotency] redis_url';
+
+/** The store of `[idempotency] redis_url`, or null where there is none. Connects when it is first asked. */
+export function openRedisKeys(
+  { idempotency, domain }: Pick<Config, 'idempotency' | 'domain'>,
+  deps: Omit<RedisConnectionDeps, 'onRestored'> & Partial<RedisConnectionDeps>,
+): (Idempotency & { close(): void }) | null {
+  const { redisUrl: uri, ttlMs, errorTtlMs } = idempotency;
+  if (uri === null) return null;
+  const trusted = { caFile: null, certFile: null, keyFile: null, insecureSkipVerify: false };
+  const tls = uri.startsWith('rediss:') ? trusted : null;
+  const times = { connectTimeoutMs: timeoutMs, commandTimeoutMs: timeoutMs };
+  const connection = createRedisConnection(
+    { name: redisKeysName, uri, tls, ...times, clientName: 'domaind-idempotency' },
+    { onRestored: () => undefined, ...deps },
+  );
+  return createRedisIdempotency({ domain: domain.normalized, ttlMs, errorTtlMs }, connection);
+}
 
 /** Keys in Redis, as `<domain>:idempotency:<key>`: they expire by themselves. Owns its connection. */
 export function createRedisIdempotency(

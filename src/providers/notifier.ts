@@ -12,3 +12,9 @@ export const notifier =
       emit({ event: 'group.recreated', stream: notice.stream, group: notice.group });
     }
   };
+
+/** The same for a connection that tells it by two calls. */
+export const linkOf = (connection: string, emit: Emit) => ({
+  onLost: (err: Error) => emit({ event: 'connection.lost', connection, err }),
+  onRestored: () => emit({ event: 'connection.restored', connection }),
+});

@@ -21,7 +21,7 @@ export interface Synchronous {
 export function synchronous(
   config: Config,
   plan: readonly PlanRow[],
-  providers: Pick<Providers, 'database'>,
+  providers: Pick<Providers, 'database' | 'redisKeys'>,
   deps: Pick<WorkerDeps, 'clock' | 'random' | 'handlerLog' | 'running' | 'lingering' | 'catalog' | 'onTaken'>,
 ): Synchronous | null {
   const { domain, commandProcessing, eventProcessing, outbox, custom, server } = config;
@@ -39,16 +39,18 @@ export function synchronous(
   const hard = new AbortController().signal;
   const timeoutMs = Math.max(1_000, ...plan.map(({ settings }) => settings.handlerTimeoutMs));
   const onLinger = lingering === undefined ? {} : { onLinger: lingering.add };
+  const { unitsOfWork, keys } = providers.database(first?.database ?? 'default');
   const handleNow = createHandleNow({
     domain: domain.normalized,
     config: custom,
-    unitsOfWork: providers.database(first?.database ?? 'default').unitsOfWork,
+    unitsOfWork,
     log: ({ handler: subscription, ...facts }: LogFacts) => handlerLog({ subscription, ...facts }),
     deadlines: createDeadlines(timeoutMs, { clock, hard, ...onLinger }),
     ...(running === undefined ? {} : { running }),
     catalog,
     inProcess,
     quickRetries: server,
+    idempotency: providers.redisKeys ?? keys,
     clock,
     random,
     hard,

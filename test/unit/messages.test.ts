@@ -331,6 +331,38 @@ describe('a command with an idempotency key', () => {
   });
 });
 
+describe('a command with an idempotency key that is handled where it is sent', () => {
+  it('is answered with the first answer', async () => {
+    let calls = 0;
+    const Orders = commandHandler({
+      category: 'order',
+      handles: {
+        PlaceOrder: async ({ data }) => {
+          calls += 1;
+          await Promise.resolve();
+          if (data.order_id === 'bad') throw new NonRetryableError('no such book');
+          return { order_id: data.order_id, place: calls };
+        },
+      },
+    });
+    const use = async (domain: TestDomain) => {
+      const place = (order_id: string, idempotencyKey: string) =>
+        domain.process('PlaceOrder', { order_id }, { category: 'order', idempotencyKey });
+      assert.deepEqual(await place('a', 'one'), { order_id: 'a', place: 1 });
+      assert.deepEqual(await place('b', 'one'), { order_id: 'a', place: 1 });
+      assert.deepEqual(await place('b', 'two'), { order_id: 'b', place: 2 });
+      for (const _ of [1, 2]) {
+        await assert.rejects(place('bad', 'three'), { name: 'NonRetryableError', message: 'no such book' });
+      }
+      assert.equal(calls, 3);
+      const [first, second] = await Promise.allSettled([place('c', 'four'), place('c', 'four')]);
+      assert.deepEqual(first, { status: 'fulfilled', value: { order_id: 'c', place: 4 } });
+      assert.equal(second.status === 'rejected' && second.reason.code, 'in_progress');
+    };
+    await inDomain({ Orders }, use, { command_processing: 'sync' });
+  });
+});
+
 describe('correlation, causation and trace', () => {
   it('are carried from a command through its event to the next command', async () => {
     const seen: Message<JsonObject>[] = [];
