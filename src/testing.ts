@@ -10,6 +10,8 @@ import { upcastersIn } from './handler/upcaster.ts';
 import type { Catalog } from './message/catalog.ts';
 import type { NewMessage } from './message/compose.ts';
 import type { Json, JsonObject } from './message/message.ts';
+import { categoryOf, streamOf } from './message/stream-name.ts';
+import { parseTypeName } from './message/type-name.ts';
 import type { Database } from './providers.ts';
 import { openProviders } from './providers.ts';
 import type { Millis, Random } from './runtime/clock.ts';
@@ -71,6 +73,8 @@ export interface TestDomain {
   readonly deadLetters: readonly TestDeadLetter[];
   /** The documents of a collection, by id. */
   documents(collection: string): { readonly [id: string]: JsonObject };
+  /** The events that were appended to the stream of an aggregate, oldest first. */
+  appended(category: string, id: string): Promise<readonly TestMessage[]>;
   stop(): Promise<void>;
 }
 
@@ -152,6 +156,17 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
           [...(collections.get(collection) ?? [])].map(([id, text]) => [id, JSON.parse(text) as JsonObject]),
         ),
       ),
+    async appended(category, id) {
+      const full = categoryOf(config.domain.normalized, category);
+      const stored = await providers.eventStore.store.readStream(streamOf(full, id), 0, Number.MAX_SAFE_INTEGER);
+      return stored.map(({ type, dataText }) => ({
+        kind: 'EVENT',
+        name: parseTypeName(type)?.name ?? type,
+        category: full,
+        id,
+        data: JSON.parse(dataText) as JsonObject,
+      }));
+    },
     async stop() {
       soft.abort();
       hard.abort();

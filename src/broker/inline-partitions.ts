@@ -87,17 +87,20 @@ export function createInlinePartitions(options: PartitionOptions, shared: Inline
     async leave() {
       owners.get(group)?.delete(owner);
     },
-    async acquire(keys) {
-      return keys.flatMap((key) => {
+    async acquire(keys, limit = keys.length) {
+      const taken: { readonly lease: Lease; readonly pending: boolean }[] = [];
+      for (const key of keys) {
+        if (taken.length >= limit) break;
         const name = inGroup(group, key);
         const held = leaseAt(name);
-        if (held !== null && held.owner !== owner) return [];
+        if (held !== null && held.owner !== owner) continue;
         const generation = held?.generation ?? (generations.get(name) ?? 0) + 1;
         generations.set(name, generation);
         leases.set(name, { owner, generation, until: clock.now() + leaseTtlMs });
         const lease = { key, generation };
-        return [{ lease, pending: inherit(lease) }];
-      });
+        taken.push({ lease, pending: inherit(lease) });
+      }
+      return taken;
     },
     async renew(held) {
       return held.filter((lease) => {

@@ -72,9 +72,9 @@ export interface Partitions {
   /**
    * Takes those of the keys that nobody owns, with all that their former owners have pending; `pending` where there is
    * any. A key that is ours already is answered with the lease it has. What another owner had in hand when it was last
-   * heard of comes as suspect; what this one had, or what was given back, does not.
+   * heard of comes as suspect; what this one had, or what was given back, does not. No more than `limit` are taken.
    */
-  acquire(keys: readonly string[]): Promise<readonly { readonly lease: Lease; readonly pending: boolean }[]>;
+  acquire(keys: readonly string[], limit?: number): Promise<readonly { readonly lease: Lease; readonly pending: boolean }[]>;
   /** Extends leases; returns those that are another's by now. */
   renew(leases: readonly Lease[]): Promise<readonly Lease[]>;
   /** Gives keys back, and what is pending of them, so that another owner can take them at once, as if never delivered. */

@@ -5,7 +5,7 @@
 
 /**
  * Takes keys that nobody owns, with all that is pending for their former owners, whose consumers go. ARGV[1] group, ARGV[2]
- * owner, ARGV[3] time to live, ARGV[4] streams of a key. KEYS for each key its lease, its generation, its streams. JUSTID
+ * owner, ARGV[3] time to live, ARGV[4] streams of a key, ARGV[5] how many at most. KEYS for each key its lease, its generation, its streams. JUSTID
  * keeps the count of deliveries: that of a dead owner's entry is 1 or more; that of our own is set back. Returns [which key from 0, generation, pending].
  */
 export const acquire = `
@@ -36,6 +36,7 @@ local function inherit(stream, token)
 end
 local taken = {}
 for first = 1, #KEYS, width + 2 do
+  if #taken >= tonumber(ARGV[5]) then break end
   local held, generation = redis.call('GET', KEYS[first]), nil
   if not held then
     generation = redis.call('INCR', KEYS[first + 1])

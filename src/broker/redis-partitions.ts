@@ -127,11 +127,12 @@ export function createRedisPartitions(options: PartitionOptions, deps: RedisPart
     async leave() {
       await ask.one(['ZREM', keys.owners, owner]);
     },
-    async acquire(wanted) {
+    async acquire(wanted, limit = wanted.length) {
       const taken: { readonly lease: Lease; readonly pending: boolean }[] = [];
       for (const some of chunksOf(wanted)) {
         const names = some.flatMap((key) => [keys.lease(key), keys.generation(key), ...keys.all(key).map(keys.of)]);
-        const args = [group, owner, leaseTtlMs, keys.all('').length];
+        const args = [group, owner, leaseTtlMs, keys.all('').length, limit - taken.length];
+        if (taken.length >= limit) break;
         for (const each of listOf(await ask.one(command(acquire, names, args)))) {
           const [index, generation, pending] = listOf(each).map((number) => numberOf(number) ?? 0);
           const key = some[index ?? -1];

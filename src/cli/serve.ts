@@ -131,7 +131,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     });
     const watchdog = startWatchdog(stall, { emit, running, flush });
     const working = worker.run({ soft, hard: hard.signal });
-    const ready = parts.includes('subscriptions') ? joined.reached(worker.plan.length) : Promise.resolve();
+    const ready = parts.includes('subscriptions') ? joined.reached(joinsIn(worker.plan)) : Promise.resolve();
     void ready.then(() => emit({ event: 'daemon.ready', duration_ms: Math.round(clock.monotonic() - startedAt) }));
     if (untilIdle) void ready.then(() => stopWhenIdle(worker.watched, idle, clock));
     await working.finally(() => watchdog.close());
@@ -151,13 +151,24 @@ async function startAll(servers: readonly HttpServer[]): Promise<readonly number
   return ports;
 }
 
-/** Resolves when so many subscriptions have joined their groups: from then on nothing that is sent is missed. */
+/** How many groups are joined: that of each handler, for its partitions once more, and each category of the event store. */
+const joinsIn = (plan: Worker['plan']): number =>
+  plan.reduce((sum, { settings, streams, partitions }) => {
+    if (settings.type === 'event_store') return sum + streams.length;
+    return sum + (partitions === null ? 1 : 2);
+  }, 0);
+
+/** Resolves when so many subscriptions have joined their groups, or stand by: from then on nothing that is sent is missed. */
 function countJoined(): { readonly emit: Emit; reached(count: number): Promise<void> } {
   let joined = 0;
   let waiting: { readonly count: number; readonly resolve: () => void } | null = null;
+  const standing = new Set<string>();
   return {
-    emit({ event }) {
-      if (event !== 'subscription.started') return;
+    emit(fact) {
+      if (fact.event !== 'subscription.started' && fact.event !== 'subscription.standing_by') return;
+      const key = `${fact.subscription} ${fact.stream}`;
+      if (standing.has(key)) return;
+      if (fact.event === 'subscription.standing_by') standing.add(key);
       joined += 1;
       if (waiting !== null && joined >= waiting.count) waiting.resolve();
     },

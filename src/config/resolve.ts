@@ -50,6 +50,8 @@ export function resolveSubscription(
     jitter: number('jitter_factor'),
   };
   const sequentialBy = String(said('sequential_by').value) || null;
+  // To go on past a message breaks the order of its key: who wants that must say so.
+  const inOrder = sequentialBy !== null && unstated('on_poison');
   return {
     type,
     sequentialBy,
@@ -63,7 +65,7 @@ export function resolveSubscription(
       maxAttempts: number('max_retries'),
       maxCrashes: number('max_crashes'),
       backoff,
-      onExhausted: onExhausted(said('on_poison'), said('enable_dlq'), sequentialBy !== null),
+      onExhausted: inOrder ? 'halt' : onExhausted(said('on_poison'), said('enable_dlq')),
       rules,
     },
     breaker: { threshold: number('circuit_breaker_threshold'), resetAfterMs: time('circuit_breaker_reset_seconds') },
@@ -77,13 +79,19 @@ export function resolveSubscription(
     gapTimeoutMs: time('gap_timeout_seconds'),
     originStream: String(settings.get('origin_stream')?.value ?? '') || null,
     retentionMaxlen: number('retention_maxlen') === 0 ? null : number('retention_maxlen'),
-    origins: new Map([...settings].map(([field, { value, origin }]) => [field, { value, origin }])),
+    origins: new Map([
+      ...[...settings].map(([field, { value, origin }]): Origin => [field, { value, origin }]),
+      ...(inOrder ? [onPoisonInOrder] : []),
+    ]),
   };
 }
 
-/** To go on past a message breaks the order of its key: who wants that must say so. */
-function onExhausted(onPoison: Said, enableDlq: Said, inOrder: boolean): RetryConfig['onExhausted'] {
-  if (onPoison.value === 'halt' || (inOrder && onPoison.origin === 'default')) return 'halt';
+type Origin = readonly [field: string, { readonly value: string | number | boolean; readonly origin: string }];
+
+const onPoisonInOrder: Origin = ['on_poison', { value: 'halt', origin: 'sequential_by' }];
+
+function onExhausted(onPoison: Said, enableDlq: Said): RetryConfig['onExhausted'] {
+  if (onPoison.value === 'halt') return 'halt';
   return enableDlq.value === true ? 'dead_letter' : 'discard';
 }
 

@@ -7,8 +7,8 @@ import type { OutboxRow } from './outbox.ts';
 /** Where rows of one broker go beside their categories. External brokers have neither lanes nor partitions. */
 export interface Routing {
   readonly lanes: LanesConfig | null;
-  /** Categories that some handler reads by partition. */
-  readonly partitioned: ReadonlySet<string>;
+  /** Categories that are read by partition, each with the field of the payload that names the partition of a row that does not. */
+  readonly partitioned: ReadonlyMap<string, string>;
 }
 
 export type Route =
@@ -20,16 +20,27 @@ const reservedSuffix = 'backfill';
 
 /**
  * The stream that a row goes to: its category, or the partition of its key where partitions are read; of either, the
- * backfill lane for rows below the lanes' threshold.
+ * backfill lane for rows below the lanes' threshold. A row without a key goes to its category.
  */
 export function route(row: OutboxRow, { lanes, partitioned }: Routing): Route {
-  const { category, partitionKey, priority } = row;
+  const { category, priority } = row;
   const inLane = (stream: string) =>
     lanes !== null && priority < lanes.threshold ? laneOf(stream, lanes.suffix) : stream;
-  if (partitionKey === null || !partitioned.has(category)) return { kind: 'to', stream: inLane(category) };
-  if (!isPartitionKey(partitionKey, lanes?.suffix ?? reservedSuffix)) return { kind: 'nowhere', failure: noPartition };
-  const partition = { index: partitionsOf(category), key: partitionKey };
-  return { kind: 'to', stream: inLane(partitionOf(category, partitionKey)), partition };
+  const field = partitioned.get(category);
+  const key = field === undefined ? null : (row.partitionKey ?? keyIn(row.dataText, field));
+  if (key === null) return { kind: 'to', stream: inLane(category) };
+  if (!isPartitionKey(key, lanes?.suffix ?? reservedSuffix)) return { kind: 'nowhere', failure: noPartition };
+  const partition = { index: partitionsOf(category), key };
+  return { kind: 'to', stream: inLane(partitionOf(category, key)), partition };
+}
+
+/** The field's value as a key; null where there is none, so that no order is asked for. What is no text or number names none. */
+function keyIn(dataText: string, field: string): string | null {
+  const data: unknown = JSON.parse(dataText);
+  if (typeof data !== 'object' || data === null || !Object.hasOwn(data, field)) return null;
+  const value: unknown = Object.entries(data).find(([name]) => name === field)?.[1];
+  if (value === null) return null;
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }
 
 const noPartition: Failure = {

@@ -18,8 +18,8 @@ export interface ShardsDeps {
   readonly broker: Broker;
   /** Null for the rows that name no broker, else the broker whose own rows these are. */
   readonly target: string | null;
-  /** Categories that some handler reads by partition; their rows with a partition key go there. */
-  readonly partitioned: ReadonlySet<string>;
+  /** Categories that are read by partition, and the field that names it; their rows with a key go there. */
+  readonly partitioned: ReadonlyMap<string, string>;
   readonly owner: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -29,7 +29,7 @@ export interface ShardsDeps {
   readonly loopOptions: LoopOptionsFor;
 }
 
-const nowhere: ReadonlySet<string> = new Set();
+const nowhere: ReadonlyMap<string, string> = new Map();
 
 /** How soon a replica that has come or gone, or another number of shards, is noticed. */
 const lookEveryMs: Millis = 1_000;

@@ -6,8 +6,8 @@ import { createWake } from '../runtime/wake.ts';
 
 /**
  * Gathers settlements so that many go in one round trip. Acknowledgements wait a moment for the next read to carry
- * them; everything else, and acknowledgements that no read came for, go by a call of their own. What the broker did not
- * take is kept and tried again.
+ * them, but for those of partitions, where the next message waits for them; everything else, and acknowledgements that no
+ * read came for, go by a call of their own. What the broker did not take is kept and tried again.
  */
 export interface Settler {
   add(settlement: Settlement): void;
@@ -71,7 +71,7 @@ export function createSettler(deps: SettlerDeps): Settler {
     async run(stop, abandon) {
       const step = async () => {
         if (acks.length === 0 && others.length === 0) await wake.rest(10_000, stop);
-        if (others.length === 0 && !stop.aborted) await clock.sleep(patienceMs, stop);
+        if (others.length === 0 && !consumer.partitioned && !stop.aborted) await clock.sleep(patienceMs, stop);
         await flush();
         return 0;
       };

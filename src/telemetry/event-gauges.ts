@@ -12,6 +12,9 @@ export interface EventGauges {
   readonly inFlight: () => readonly Sample[];
   readonly breakers: () => readonly Sample[];
   readonly leases: () => readonly Sample[];
+  /** Keys of partitions that this process owns, and those of them that stand still. */
+  readonly partitions: () => readonly Sample[];
+  readonly blockedPartitions: () => readonly Sample[];
   /** Seconds that a subscription of the event store has waited for a position, when it last said so; 0 when that is over. */
   readonly gaps: () => readonly Sample[];
   /** 1 where a dead-letter stream has more than `[server.dlq] alert_threshold`. */
@@ -31,6 +34,8 @@ export function createEventGauges(clock: Clock): EventGauges {
   const inFlight = new Map<string, number>();
   const breakers = new Map<string, number>();
   const leases = new Map<string, number>();
+  const partitions = new Map<string, number>();
+  const blockedPartitions = new Map<string, number>();
   const alerts = new Map<string, number>();
   const gaps = new Map<string, number>();
   const steps = new Map<string, Millis>();
@@ -57,6 +62,10 @@ export function createEventGauges(clock: Clock): EventGauges {
       'breaker.opened': ({ subscription }) => put(breakers, subscription, breakerStates.open),
       'breaker.half_opened': ({ subscription }) => put(breakers, subscription, breakerStates.half_open),
       'breaker.closed': ({ subscription }) => put(breakers, subscription, breakerStates.closed),
+      'partitions.changed': ({ subscription, owned, blocked }) => {
+        put(partitions, subscription, owned);
+        put(blockedPartitions, subscription, blocked);
+      },
       'lease.acquired': ({ lease }) => put(leases, lease, 1),
       'lease.lost': ({ lease }) => put(leases, lease, 0),
       'lease.released': ({ lease }) => put(leases, lease, 0),
@@ -67,6 +76,8 @@ export function createEventGauges(clock: Clock): EventGauges {
     inFlight: samples('handler', inFlight),
     breakers: samples('handler', breakers),
     leases: samples('lease', leases),
+    partitions: samples('handler', partitions),
+    blockedPartitions: samples('handler', blockedPartitions),
     gaps: samples('handler', gaps),
     alerts: samples('stream', alerts),
     loops: () => {

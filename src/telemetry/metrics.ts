@@ -118,6 +118,18 @@ export function createMetrics(config: MetricsConfig, deps: MetricsDeps): Metrics
   );
   gauge('messages_in_flight', 'Handlers that run now.', ['handler'], state.inFlight);
   gauge('circuit_breaker_state', '0 closed, 1 half open, 2 open.', ['handler'], state.breakers);
+  gauge(
+    'partitions_owned',
+    'Keys whose messages this process handles, one after the other.',
+    ['handler'],
+    state.partitions,
+  );
+  gauge(
+    'partitions_blocked',
+    'Those of them that stand still behind a message that was given up.',
+    ['handler'],
+    state.blockedPartitions,
+  );
   gauge('lease_owner', '1 where this process holds the lease, 0 where it did.', ['lease'], state.leases);
   gauge(
     'event_store_gap_wait_seconds',

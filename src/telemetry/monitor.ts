@@ -48,11 +48,14 @@ export async function collectGauges({ outboxes, subscriptions }: Watched): Promi
       }),
     ),
   );
-  const sources = new Map(subscriptions.flatMap(({ streams, broker }) => streams.map((stream) => [stream, broker])));
-  const deadLetters = [...sources].map(async ([stream, broker]) => ({
-    stream,
-    count: await broker.length(deadLettersOf(stream)),
-  }));
+  const sources = new Map<string, Set<Inspected>>();
+  for (const { streams, broker } of subscriptions) {
+    for (const stream of streams) sources.set(stream, (sources.get(stream) ?? new Set<Inspected>()).add(broker));
+  }
+  const deadLetters = [...sources].map(async ([stream, brokers]) => {
+    const counts = await Promise.all([...brokers].map((broker) => broker.length(deadLettersOf(stream))));
+    return { stream, count: counts.reduce((sum, count) => sum + count, 0) };
+  });
   return {
     outboxes: await Promise.all(outboxGauges),
     subscriptions: await Promise.all(subscriptionGauges),

@@ -16,7 +16,9 @@ export function deadLetterUpkeep(
 ): readonly Service[] {
   if (!dlq.enabled) return [];
   const streams = new Map<string, { readonly broker: Broker; readonly stream: string }>();
-  for (const { handler, streams: read } of plan) {
+  for (const { handler, streams: read, settings } of plan) {
+    // What is in the event store stays there.
+    if (settings.type !== 'stream') continue;
     const broker = providers.broker(handler.broker);
     if (!broker.capabilities.deadLetters) continue;
     for (const stream of read.map(deadLettersOf))

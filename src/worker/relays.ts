@@ -4,15 +4,21 @@ import { createShards } from '../outbox/shards.ts';
 import type { Providers } from '../providers.ts';
 import type { Service } from '../runtime/service.ts';
 import type { WorkerDeps } from './deps.ts';
+import { partitionedBy } from './partitioned.ts';
+import type { PlanRow } from './plan.ts';
 
 /** A relay for every outbox and every place that its rows go to. */
-export function relays(config: Config, providers: Providers, deps: WorkerDeps): readonly Service[] {
+export function relays(
+  config: Config,
+  plan: readonly PlanRow[],
+  providers: Providers,
+  deps: WorkerDeps,
+): readonly Service[] {
   const { outbox } = config;
   const { id: owner, clock, random, emit, loopOptions } = deps;
   if (outbox === null) return [];
   const { externalBrokers } = outbox;
-  // No subscription reads partitions, so nothing goes there: nobody would find it.
-  const shared = { partitioned: new Set<string>(), owner, clock, random, emit, loopOptions };
+  const shared = { partitioned: partitionedBy(plan), owner, clock, random, emit, loopOptions };
   return outboxesOf(providers).flatMap(({ store, rest, hint }) => [
     ...targetsOf(outbox).map(({ target, broker }) =>
       createShards(outbox, {

@@ -1,8 +1,10 @@
 import type { Broker } from '../broker/broker.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, SubscriptionConfig } from '../config/config.ts';
+import type { LoadedHandler } from '../handler/loaded-handler.ts';
 import type { Providers } from '../providers.ts';
 import { reach } from '../runtime/reach.ts';
-import type { Watched } from '../telemetry/monitor.ts';
+import { createStandings } from '../subscription/event-store-standing.ts';
+import type { Inspected, Watched } from '../telemetry/monitor.ts';
 import type { WorkerDeps } from './deps.ts';
 import type { PlanRow } from './plan.ts';
 import { outboxesOf, targetsOf } from './relays.ts';
@@ -18,13 +20,20 @@ export function watchedBy(config: Config, plan: readonly PlanRow[], providers: P
       outbox === null
         ? []
         : outboxesOf(providers).flatMap(({ store }) => targetsOf(outbox).map((to) => ({ store, ...to }))),
-    subscriptions: plan.map(({ handler, streams }) => ({
+    subscriptions: plan.map(({ handler, streams, settings }) => ({
       handler: handler.name,
       group: handler.group,
       streams,
-      broker: providers.broker(handler.broker),
+      broker: inspectedBy(handler, settings, providers),
     })),
   };
+}
+
+/** Where a handler reads from, to be asked how far it has come. */
+export function inspectedBy(handler: LoadedHandler, { type }: SubscriptionConfig, providers: Providers): Inspected {
+  if (type === 'stream') return providers.broker(handler.broker);
+  const { positions } = providers.eventStoreKeeping(handler.database);
+  return createStandings(handler.group, { store: providers.eventStore.store, positions });
 }
 
 /**

@@ -44,7 +44,7 @@ type Publish = Broker['publish'];
 function given(
   changes: Partial<OutboxConfig> = {},
   wrap: (publish: Publish) => Publish = (publish) => publish,
-  partitioned: ReadonlySet<string> = new Set(),
+  partitioned: ReadonlyMap<string, string> = new Map(),
 ) {
   const clock = createManualClock(1_000_000);
   const events = createEvents();
@@ -227,7 +227,11 @@ describe('the relay', () => {
       event('d', 1, { priority: -1 }),
     ];
     const streamsWith = async (partitioned: readonly string[]) => {
-      const { clock, outbox, streams, start } = given({ lanes }, (publish) => publish, new Set(partitioned));
+      const { clock, outbox, streams, start } = given(
+        { lanes },
+        (publish) => publish,
+        new Map(partitioned.map((each) => [each, 'customer'])),
+      );
       outbox.add(rows);
       const relay = start('one');
       await clock.advance(100);
@@ -243,12 +247,26 @@ describe('the relay', () => {
     ]);
   });
 
+  it('takes the key of a row that names none from its payload, and asks for no order where that has none either', async () => {
+    const { clock, outbox, streams, start, events } = given(
+      {},
+      (publish) => publish,
+      new Map([['bookshelf::order', 'n']]),
+    );
+    outbox.add([event('a', 7), event('b', 8, { partition_key: 'c1' })]);
+    const relay = start('one');
+    await clock.advance(100);
+    assert.deepEqual([...streams].sort(), ['bookshelf::order:7', 'bookshelf::order:c1']);
+    assert.equal(events.count('outbox.row_abandoned'), 0);
+    await relay.stop();
+  });
+
   it('abandons a row whose key cannot name a partition, and its neighbours go on', async () => {
     const lanes = { threshold: 0, suffix: 'later' };
     const { clock, outbox, sent, start, events } = given(
       { lanes },
       (publish) => publish,
-      new Set(['bookshelf::order']),
+      new Map([['bookshelf::order', 'customer']]),
     );
     outbox.add([event('a', 1, { partition_key: 'later' }), event('a', 2, { partition_key: 'c1' })]);
     const relay = start('one');

@@ -48,7 +48,7 @@ function given(shards: number, wrap: (publish: Broker['publish']) => Broker['pub
       store: { ...store, leases },
       broker,
       target: null,
-      partitioned: new Set(),
+      partitioned: new Map(),
       owner,
       clock,
       random: () => 0.5,

@@ -33,6 +33,8 @@ const promised: { readonly [name: string]: readonly [type: string, ...labels: st
   entries_lost_to_trim_total: ['counter', 'handler', 'stream'],
   circuit_breaker_state: ['gauge', 'handler'],
   group_recreated_total: ['counter', 'stream', 'group'],
+  partitions_owned: ['gauge', 'handler'],
+  partitions_blocked: ['gauge', 'handler'],
   lease_owner: ['gauge', 'lease'],
   loop_last_progress_seconds: ['gauge', 'loop'],
   build_info: ['gauge', 'version'],
