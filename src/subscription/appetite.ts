@@ -16,7 +16,7 @@ export interface Appetite {
 /** Bodies of so many characters may be in hand at once, and one for each subscription that has none. Decoded and parsed, each takes several times its size. */
 const maxInHand = 16 * 1024 * 1024;
 const maxARead = 4 * 1024 * 1024;
-const firstCount = 2;
+const firstCount = 1;
 const mostCount = 100_000;
 
 /** `load`: the bytes in hand of all subscriptions of this process, whose memory it is. */
