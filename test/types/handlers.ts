@@ -65,6 +65,13 @@ export const External = subscriber({
     ctx.process('PlaceOrder', { customer: payload.customer });
     // @ts-expect-error An event is of an aggregate.
     ctx.raise('OrderSeen', { category: 'order', data: {} });
+    ctx.append({ category: 'order', id: 'o-1' }, [{ type: 'OrderSeen', data: {} }], { expectedVersion: -1 });
+    // @ts-expect-error An event that is appended has a type.
+    ctx.append({ category: 'order', id: 'o-1' }, [{ data: {} }]);
+    // @ts-expect-error It is there at once.
+    ctx.append({ category: 'order', id: 'o-1' }, [{ type: 'OrderSeen', data: {}, deliverAt: 'later' }]);
+    // @ts-expect-error What is folded is what the initial state is.
+    ctx.load({ category: 'order', id: 'o-1' }, { OrderSeen: (n: number) => `${n}` }, 0);
     // @ts-expect-error The context is not the handler's to change.
     ctx.attempt = 2;
     // @ts-expect-error Two-phase commit is not a handler's to begin.

@@ -34,6 +34,36 @@ describe('the bookshelf in memory, on a manual clock', () => {
     await domain.stop();
   });
 
+  it('appends events of event-sourced aggregates, and decides anew on what others have appended', async () => {
+    const counted = { Counted: (state: { readonly n: number }) => ({ n: state.n + 1 }) };
+    const Counters = commandHandler({
+      category: 'counter',
+      handles: {
+        Count: async ({ data }, ctx) => {
+          const at = { category: 'counter', id: data.id };
+          const { state, version } = await ctx.load(at, counted, { n: 0 });
+          ctx.append(at, [{ type: 'Counted', data: { n: state.n + 1 } }], { expectedVersion: version });
+        },
+      },
+    });
+    const Listeners = eventHandler({ category: 'counter', handles: { Counted: () => undefined } });
+    const domain = await testDomain({
+      name: 'bookshelf',
+      handlers: { Counters, Listeners },
+      settings: { server: { version_retry: { max_retries: 50 } } },
+    });
+    for (let n = 0; n < 25; n += 1) await domain.process('Count', { id: 'c-1' }, { category: 'counter' });
+    await domain.settle();
+    const events = await domain.appended('counter', 'c-1');
+    assert.deepEqual(
+      events.map(({ data }) => data),
+      Array.from({ length: 25 }, (_, index) => ({ n: index + 1 })),
+    );
+    assert.equal(domain.handled('Listeners'), 25, 'they are relayed too');
+    assert.deepEqual(domain.deadLetters, []);
+    await domain.stop();
+  });
+
   it('takes a thousand orders, each once', async () => {
     const domain = await testDomain({ name: 'bookshelf', handlers: bookshelf });
     for (let n = 0; n < 1_000; n += 1) {
