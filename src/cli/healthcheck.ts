@@ -28,6 +28,7 @@ example: domaind healthcheck --path /readyz`,
       debug: 'boolean',
     } as const;
     const given = parseArguments(argv, types, usage);
+    const stated = given.number('port', 1);
     const { config } = await loadConfig({
       path: given.text('config'),
       env: given.text('env'),
@@ -35,7 +36,7 @@ example: domaind healthcheck --path /readyz`,
       environment: io.environment,
     });
     const { host, port } = config.server.health;
-    const where = `http://${reachable(host)}:${given.number('port', 1) ?? port}${given.text('path') ?? '/livez'}`;
+    const where = `http://${reachable(host)}:${stated ?? port}${given.text('path') ?? '/livez'}`;
     const json = given.flag('json');
     try {
       const answer = await fetch(where, { signal: AbortSignal.timeout(patienceMs) });

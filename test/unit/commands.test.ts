@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { describe, it } from 'node:test';
 import type { Command } from '../../src/cli/command.ts';
 import { commands } from '../../src/cli/commands.ts';
+import { findingText } from '../../src/cli/finding-text.ts';
 import { run } from '../support/run-command.ts';
 
 /** Nothing of a domain is there. */
@@ -71,4 +72,79 @@ describe('the commands', () => {
       assert.equal(out, '');
     });
   }
+});
+
+interface BadCall {
+  readonly argv: readonly string[];
+  readonly says: RegExp;
+}
+
+const badCalls: Readonly<Record<string, BadCall>> = {
+  'a command that is none': {
+    argv: ['servr'],
+    says: /^domaind: there is no command "servr" \(did you mean "server"\?\)/,
+  },
+  'an option twice': {
+    argv: ['status', '--env', 'a', '--env', 'b'],
+    says: /^domaind: --env is given 2 times\nusage: domaind status /,
+  },
+  'an option without its value': {
+    argv: ['status', '--env'],
+    says: /^domaind: Option '--env <value>' argument missing/,
+  },
+  'an option with a value that it does not take': {
+    argv: ['status', '--json=yes'],
+    says: /^domaind: Option '--json' does not take an argument/,
+  },
+  'a value that begins with a dash': {
+    argv: ['status', '--config', '--json'],
+    says: /^domaind: Option '--config( <value>)?' argument is ambiguous/,
+  },
+  'an argument too many': {
+    argv: ['status', 'é\u202e'],
+    says: /^domaind: unexpected "é\u202e"\nusage: domaind status /,
+  },
+  'a number that is none': {
+    argv: ['healthcheck', '--port', '8O'],
+    says: /^domaind: --port must be a whole number not below 1, got "8O"/,
+  },
+  'a part of the daemon that is none': {
+    argv: ['server', '--only', 'relays'],
+    says: /^domaind: --only takes relay or subscriptions, got "relays"/,
+  },
+  'a format that is none': {
+    argv: ['check', '--format', 'xml'],
+    says: /^domaind: --format takes text, json, sarif, github/,
+  },
+  'no subject': { argv: ['explain'], says: /^domaind: one ID is needed\nusage: domaind explain / },
+  'a subcommand that is none': {
+    argv: ['config', 'shw'],
+    says: /^domaind: there is no config shw\nusage: domaind config /,
+  },
+};
+
+describe('a command that is called wrongly', () => {
+  for (const [what, { argv, says }] of Object.entries(badCalls)) {
+    it(`with ${what} says so, with its usage, and ends with 2`, async () => {
+      const { code, out, err } = await run(argv, { cwd });
+      assert.equal(code, 2, err);
+      assert.match(err, says);
+      assert.equal(out, '');
+    });
+  }
+});
+
+describe('colours', () => {
+  const findings = [
+    { code: 'eviction', severity: 'error', subject: 'broker "default"', what: 'w', evidence: 'e', mend: 'm' } as const,
+  ];
+  const io = { out: () => undefined, err: () => undefined, cwd, width: 80, isTty: true };
+  const shown = (environment: Readonly<Record<string, string>>, isTty: boolean) =>
+    findings.map((finding) => findingText(finding, { ...io, environment, isTty })).join('');
+
+  it('are there on a terminal, and nowhere else, and not where NO_COLOR is set', () => {
+    assert.ok(shown({}, true).startsWith('\u001b[31merror\u001b[0m: '));
+    assert.ok(shown({}, false).startsWith('error: '));
+    assert.ok(shown({ NO_COLOR: '1' }, true).startsWith('error: '));
+  });
 });
