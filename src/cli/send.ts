@@ -3,6 +3,7 @@ import { loadConfig } from '../config/load-config.ts';
 import { isObject } from '../message/codec.ts';
 import type { Json } from '../message/message.ts';
 import { isStreamName } from '../message/stream-name.ts';
+import { parseTraceparent } from '../message/traceparent.ts';
 import { isMessageName } from '../message/type-name.ts';
 import { openProviders } from '../providers.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
@@ -25,6 +26,7 @@ const ofMessages = {
   'partition-key': 'string',
   'correlation-id': 'string',
   'deliver-at': 'string',
+  traceparent: 'string',
 } as const;
 
 /** `domaind process`: a command into the outbox. */
@@ -154,6 +156,13 @@ function objectIn(given: Arguments) {
   return data;
 }
 
+function traceparentIn(given: Arguments) {
+  const text = given.text('traceparent');
+  const trace = text === null ? null : parseTraceparent(text);
+  if (text === null || trace !== null) return trace;
+  throw new UsageError('--traceparent must be as W3C writes it: 00-<32 hex digits>-<16 hex digits>-01');
+}
+
 function optionsIn(given: Arguments): IngressOptions {
   const priority = given.text('priority');
   if (priority !== null && !/^-?\d{1,9}$/.test(priority)) throw new UsageError('--priority must be a whole number');
@@ -162,7 +171,7 @@ function optionsIn(given: Arguments): IngressOptions {
     priority: priority === null ? null : Number(priority),
     partitionKey: given.text('partition-key'),
     correlationId: given.text('correlation-id'),
-    traceparent: null,
+    traceparent: traceparentIn(given),
     deliverAt: given.text('deliver-at'),
   };
 }

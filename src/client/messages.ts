@@ -10,7 +10,8 @@ export interface CarriedOptions {
   readonly correlationId?: string;
   /** The id of the message that this one comes of. */
   readonly causationId?: string;
-  readonly traceparent?: TraceParent;
+  /** A W3C `traceparent`, as requests have it, or its parts. */
+  readonly traceparent?: TraceParent | string;
   /** Instead of a fresh one. */
   readonly messageId?: string;
   readonly expectedVersion?: number;

@@ -3,6 +3,7 @@ import type { NewMessage } from './compose.ts';
 import { jsonText } from './json-text.ts';
 import type { Json, JsonObject, Kind } from './message.ts';
 import { categoryOf, isCategory, isPartitionKey } from './stream-name.ts';
+import { parseTraceparent } from './traceparent.ts';
 import { isMessageName } from './type-name.ts';
 
 /** How a caller's option is checked, and what the SQL functions of the outbox call it. */
@@ -10,6 +11,8 @@ export interface MessageOption {
   readonly key: string;
   readonly what: string;
   readonly holds: (value: unknown) => boolean;
+  /** What is kept of it, where that is not the value itself. */
+  readonly kept?: (value: unknown) => unknown;
 }
 
 /** By the name that callers use. */
@@ -60,7 +63,7 @@ function checked(options: Asked['options'], known: MessageOptions, call: string)
         throw new TypeError(`${call}: unknown option ${name}; known are ${[...known.keys()].join(', ')}`);
       }
       if (!option.holds(value)) throw new TypeError(`${call}: ${name} must be ${option.what}`);
-      return [option.key, storable(value, `${call}: ${name}`)];
+      return [option.key, storable(option.kept === undefined ? value : option.kept(value), `${call}: ${name}`)];
     }),
   );
 }
@@ -136,7 +139,15 @@ export const commandOptions: MessageOptions = new Map([
 export const carriedOptions: MessageOptions = new Map([
   ['correlationId', text('correlation_id')],
   ['causationId', text('causation_id')],
-  ['traceparent', { key: 'traceparent', what: 'an object of trace_id, parent_id and sampled', holds: isTrace }],
+  [
+    'traceparent',
+    {
+      key: 'traceparent',
+      what: 'a W3C traceparent, or an object of trace_id, parent_id and sampled',
+      holds: (value) => isTrace(value) || (isText(value) && parseTraceparent(value) !== null),
+      kept: (value) => (isText(value) ? parseTraceparent(value) : value),
+    },
+  ],
   ['messageId', text('message_id')],
   ['expectedVersion', whole('expected_version', 'a whole number from -1', -1, Number.MAX_SAFE_INTEGER)],
 ]);

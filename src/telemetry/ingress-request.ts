@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { TraceParent } from '../message/message.ts';
 import { isPartitionKey, isStreamName } from '../message/stream-name.ts';
+import { parseTraceparent } from '../message/traceparent.ts';
 import { isMessageName } from '../message/type-name.ts';
 import type { IngressCommandOptions, IngressEventOptions, IngressOptions } from './accept.ts';
 import type { Answer } from './http-server.ts';
@@ -124,11 +125,7 @@ function createSaid(query: URLSearchParams, headers: IncomingHttpHeaders) {
     },
     /** A header that is not of the form is passed over, as the W3C recommendation asks. */
     traceparent(): TraceParent | null {
-      const [, version, trace_id, parent_id, flags] =
-        /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:$|-)/.exec(String(headers['traceparent'])) ?? [];
-      if (trace_id === undefined || parent_id === undefined || version === 'ff') return null;
-      if (/^0+$/.test(trace_id) || /^0+$/.test(parent_id)) return null;
-      return { trace_id, parent_id, sampled: (Number.parseInt(flags ?? '0', 16) & 1) === 1 };
+      return parseTraceparent(String(headers['traceparent']));
     },
     name: (value: string) =>
       checked(value, isMessageName(value), 'the type must be the name of a class: letters, digits and _'),

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { IngressConfig } from '../config/config.ts';
 import type { Json, JsonObject } from '../message/message.ts';
+import { formatTraceparent } from '../message/traceparent.ts';
 import {
   InvalidMessageError,
   isErrorNamed,
@@ -66,8 +67,9 @@ export function createIngressServer(config: Omit<IngressConfig, 'enabled'>, deps
     try {
       const { messageId, stream, handled } = await passOn(wanted, json);
       emit({ event: 'ingress.accepted', kind: wanted.kind, stream, message_id: messageId });
-      if (handled !== undefined) return { status: 200, body: bodyOf(messageId, handled.value) };
-      return { status: 202, body: `${JSON.stringify({ message_id: messageId })}\n` };
+      const headers = traceOf(wanted);
+      if (handled !== undefined) return { status: 200, body: bodyOf(messageId, handled.value), headers };
+      return { status: 202, body: `${JSON.stringify({ message_id: messageId })}\n`, headers };
     } catch (error) {
       if (error instanceof UsageError) return refusal(422, 'invalid_request', error.message);
       if (error instanceof InvalidMessageError) return refusal(422, 'invalid_payload', error.message);
@@ -106,6 +108,12 @@ function faultOfToken(authorization: string | undefined, token: string): Answer 
   return refusal(401, 'unauthorized', 'send Authorization: Bearer <token>', {
     headers: { 'WWW-Authenticate': 'Bearer realm="domaind"' },
   });
+}
+
+/** The trace that the message belongs to from here on, told to the sender. */
+function traceOf(wanted: IngressRequest): { readonly [name: string]: string } {
+  const trace = wanted.kind === 'stream' ? null : wanted.options.traceparent;
+  return trace === null ? {} : { traceparent: formatTraceparent(trace) };
 }
 
 /** The value as far as it is JSON. */
