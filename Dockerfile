@@ -1,10 +1,15 @@
-# domaind on Debian slim. Your own image begins with this one and adds a file and a folder:
+# domaind and Node, and nothing else: no shell, no npm. Mount a file and a folder,
+#
+#   docker run -v ./domain.toml:/app/domain.toml:ro -v ./handlers:/app/handlers:ro domaind
+#
+# or begin your own image with this one:
 #
 #   FROM domaind
 #   COPY domain.toml /app/
 #   COPY handlers/ /app/handlers/
 #
 # Handlers may be .js, .mjs or .ts (Node 22.18 and later run TypeScript as it is).
+# For other processors: docker buildx build --platform linux/amd64,linux/arm64 (every stage is of the target's).
 ARG NODE_VERSION=24
 ARG NODE_IMAGE=node:${NODE_VERSION}-slim
 
@@ -23,7 +28,18 @@ COPY scripts/build.mjs scripts/
 COPY src/ src/
 RUN npm run build
 
-FROM ${NODE_IMAGE}
+# What the node program needs of Debian: its libraries, the one that asks DNS, and who it is.
+FROM ${NODE_IMAGE} AS root
+RUN set -eu; \
+    for file in /usr/local/bin/node $(ldd /usr/local/bin/node | grep -o '/[^ ]*') $(find /lib/ /usr/lib/ -name 'libresolv.so.2' -o -name 'libnss_dns.so.2' -o -name 'libnss_files.so.2'); do \
+      mkdir -p "/image$(dirname "$file")"; cp -L "$file" "/image$file"; \
+    done; \
+    mkdir -p /image/etc /image/app/handlers; mkdir -m 1777 /image/tmp; \
+    echo 'hosts: files dns' > /image/etc/nsswitch.conf; \
+    echo 'domaind:x:65532:65532::/app:/nonexistent' > /image/etc/passwd; \
+    echo 'domaind:x:65532:' > /image/etc/group
+
+FROM scratch
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="domaind" \
@@ -31,6 +47,8 @@ LABEL org.opencontainers.image.title="domaind" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+ENV PATH=/usr/local/bin NODE_ENV=production
+COPY --from=root /image/ /
 WORKDIR /app
 COPY --from=packages /app/node_modules/ node_modules/
 COPY --from=build /app/dist/ dist/

@@ -35,13 +35,18 @@ describe('the image', () => {
   it('is built in stages on Node 24 unless told otherwise', () => {
     assert.deepEqual(all('ARG').slice(0, 2), ['NODE_VERSION=24', 'NODE_IMAGE=node:$' + '{NODE_VERSION}-slim']);
     assert.ok(all('FROM').length > 1);
-    assert.ok(all('FROM').every((from) => from.startsWith('$' + '{NODE_IMAGE}')));
+    assert.ok(all('FROM').every((from) => from === 'scratch' || from.startsWith('$' + '{NODE_IMAGE} AS ')));
   });
 
   it('installs what is locked and runs no script of a package', () => {
     const installs = all('RUN').filter((command) => /npm (ci|install)/.test(command));
     assert.ok(installs.every((command) => command.startsWith('npm ci ') && command.includes('--ignore-scripts')));
     assert.ok(installs.some((command) => command.includes('--omit=dev')));
+  });
+
+  it('begins with nothing at the end: neither a shell nor npm is in it', () => {
+    assert.deepEqual(all('FROM', final), ['scratch']);
+    assert.deepEqual(all('RUN', final), []);
   });
 
   it('runs node itself, as a user by number, with a health check of its own', () => {
