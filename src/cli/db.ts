@@ -6,7 +6,7 @@ import { openDatabase } from '../connection/postgresql.ts';
 import type { Problem } from '../outbox/schema/check.ts';
 import { checkDatabase } from '../outbox/schema/check.ts';
 import { reshard } from '../outbox/schema/reshard.ts';
-import { currentVersion, setupScript } from '../outbox/schema/schema.ts';
+import { currentVersion, setupScript, worksWith } from '../outbox/schema/schema.ts';
 import type { SetupOptions } from '../outbox/schema/setup.ts';
 import { setupDatabase } from '../outbox/schema/setup.ts';
 import { MisconfiguredError, UsageError } from '../runtime/errors.ts';
@@ -187,7 +187,14 @@ async function sql(asked: Asked, io: Io): Promise<number> {
     throw new UsageError('--from needs --shards: as many as `domaind db status` shows');
   }
   const { normalized: domain, camel, externalBrokers: external_brokers, shards } = wantedBy(asked);
-  const settings = { version: currentVersion, domain, camel, shards: shards ?? 1, external_brokers };
+  const settings = {
+    version: currentVersion,
+    works_with: worksWith,
+    domain,
+    camel,
+    shards: shards ?? 1,
+    external_brokers,
+  };
   const scripts = databases.map(({ name, schema }) => ({
     database: name,
     sql: setupScript({ schema, settings, from: asked.from ?? 0 }),

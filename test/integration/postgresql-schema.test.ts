@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { db } from '../../src/cli/db.ts';
 import type { Database } from '../../src/connection/database.ts';
 import { checkDatabase, requireSound } from '../../src/outbox/schema/check.ts';
-import { currentVersion, setupScript } from '../../src/outbox/schema/schema.ts';
+import { currentVersion, setupScript, worksWith } from '../../src/outbox/schema/schema.ts';
 import { MisconfiguredError, UsageError } from '../../src/runtime/errors.ts';
 import { aDatabase, setUp } from '../support/postgresql-database.ts';
 import type { PostgresqlServer } from '../support/postgresql-server.ts';
@@ -37,6 +37,7 @@ async function given(schema = 'public', user: string | null = null) {
 const wanted = { normalized: 'bookshelf', camel: 'Bookshelf', externalBrokers: ['partner'] };
 const settings = {
   version: currentVersion,
+  works_with: worksWith,
   domain: 'bookshelf',
   camel: 'Bookshelf',
   shards: 1,
@@ -106,7 +107,7 @@ describe('setting up a database', () => {
       name: 'MisconfiguredError',
       code: 'database_of_another_domain',
     });
-    await psql(`update outbox_setting set value = '99' where name = 'version'`);
+    await psql(`update outbox_setting set value = '99' where name in ('version', 'works_with')`);
     await assert.rejects(setUp(database), { code: 'database_too_new' });
 
     const foreign = await given();
@@ -177,10 +178,19 @@ describe('the check of a database', () => {
       'domain_other: schema "public" belongs to the domain bookshelf, not other',
     ]);
     assert.match((await codes(database, { ...wanted, externalBrokers: [] })).join(), /^setting_old/);
-    await psql(`update outbox_setting set value = '99' where name = 'version'`);
+    await psql(`update outbox_setting set value = '99' where name in ('version', 'works_with')`);
     assert.match((await codes(database)).join(), /^version_new: its version is 99/);
     await psql(`update outbox_setting set value = '0' where name = 'version'`);
     assert.match((await codes(database)).join(), /^version_old: its version is 0/);
+  });
+
+  it('takes tables of a later version that works with this one, and leaves them as they are', async () => {
+    const { database, psql } = await given();
+    await setUp(database);
+    await psql(`update outbox_setting set value = '99' where name = 'version'`);
+    assert.deepEqual(await codes(database), []);
+    const { from, to } = await setUp(database);
+    assert.deepEqual([from, to], [99, 99]);
   });
 
   it('finds rights that are missing, with the statements that give them', async () => {

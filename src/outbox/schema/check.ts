@@ -134,7 +134,7 @@ async function settingProblems(database: Database, wanted: WantedDatabase): Prom
   const problems: Problem[] = [];
   if (version < currentVersion) {
     problems.push({ code: 'version_old', what: `its version is ${version}, not ${currentVersion}`, mend: setUp });
-  } else if (version > currentVersion) {
+  } else if (version > currentVersion && Number(found.get('works_with') ?? version) > currentVersion) {
     const what = `its version is ${version}, and this domaind knows ${currentVersion}`;
     problems.push({ code: 'version_new', what, mend: 'run a newer domaind' });
   }

@@ -22,6 +22,12 @@ export const migrations: readonly Migration[] = [
 
 export const currentVersion = migrations.length;
 
+/**
+ * The oldest version whose daemon works on these tables: while a new version rolls out, and after it was rolled back, it
+ * runs on tables that are ahead of it. It grows only with a migration that takes away or changes what that daemon needs.
+ */
+export const worksWith = 2;
+
 /** The tables; one of these that we have not made is somebody else's. */
 export const tableNames = ['outbox', 'inbox', 'document', 'lease', 'event_position', 'command_key'] as const;
 
@@ -35,6 +41,8 @@ export const settingTable = (q: string): string =>
 /** What is kept in `outbox_setting`: one row each. */
 export interface Settings {
   readonly version: number;
+  /** The oldest version whose daemon works on these tables. */
+  readonly works_with: number;
   /** The domain's normalised name. */
   readonly domain: string;
   readonly camel: string;

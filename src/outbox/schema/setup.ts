@@ -12,6 +12,7 @@ import {
   setSetting,
   settingTable,
   tableNames,
+  worksWith,
 } from './schema.ts';
 
 export interface SetupOptions {
@@ -34,7 +35,7 @@ export interface SetupReport {
 /**
  * Makes or migrates the tables and functions of domaind in the database's schema: in one transaction, under a lock, as
  * often as one likes. Throws MisconfiguredError when the schema is another domain's, holds tables of those names that
- * are not ours, or was set up by a later version.
+ * are not ours, or was set up by a later version with which this one does not work; where it does, all is left as it is.
  */
 export async function setupDatabase(database: Database, options: SetupOptions): Promise<SetupReport> {
   const { name } = database;
@@ -73,11 +74,15 @@ async function setUp(sql: TransactionSql, database: Database, options: SetupOpti
       `schema "${schema}" of database "${name}" belongs to the domain ${there.domain}: give ${normalized} a schema of its own`,
     );
   }
-  if (from > currentVersion) throw tooNew(database, from);
+  if (from > currentVersion) {
+    if (!isAhead(there)) throw tooNew(database, from);
+    return { from, to: from, shards: there.shards ?? 1 };
+  }
   for (const migration of migrations.filter(({ version }) => version > from)) await sql.unsafe(migration.sql(q));
   const shards = options.shards ?? there.shards ?? 1;
   const settings: Settings = {
     version: currentVersion,
+    works_with: worksWith,
     domain: normalized,
     camel,
     shards,
@@ -112,6 +117,10 @@ export async function readSettings(sql: TransactionSql, schema: string): Promise
   const rows = await sql<{ name: string; value: unknown }[]>`select name, value from ${sql(schema)}.outbox_setting`;
   return Object.fromEntries(rows.map(({ name, value }) => [name, value]));
 }
+
+/** Whether tables of a later version serve this one as they are. */
+const isAhead = ({ works_with }: Partial<Settings>): boolean =>
+  works_with !== undefined && works_with <= currentVersion;
 
 export const tooNew = ({ name, schema }: Database, version: number): MisconfiguredError =>
   new MisconfiguredError(
