@@ -86,6 +86,44 @@ describe('npm start with nothing installed', () => {
   });
 });
 
+/** A client of the application's HTTP API. */
+async function shop(application: Script) {
+  const line = await application.seen(/the bookshop is open/);
+  const address = /http:\S+/.exec(line)?.[0] ?? '';
+  return async (request: string, body?: object, headers: Readonly<Record<string, string>> = {}) => {
+    const [method = '', path = ''] = request.split(' ');
+    const answer = await fetch(`${address}${path}`, {
+      method,
+      headers: { 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return [answer.status, await answer.json()] as const;
+  };
+}
+
+describe('the application of the bookshelf with nothing installed', () => {
+  it('carries out its commands itself, and keeps what follows from them', async () => {
+    const application = startScript('application.ts', [], { DOMAIND_ENV: 'sync', PORT: '0' });
+    const ask = await shop(application);
+    const book = { book_id: 'b-1', title: 'Dune', author: 'Frank Herbert', price: 12 };
+    assert.equal((await ask('POST /books', book))[0], 201);
+    assert.deepEqual(await ask('GET /catalogue/b-1'), [200, { label: 'Dune, by Frank Herbert', price: 12 }]);
+    const order = { customer: 'Ada', items: ['Dune', 'Emma'] };
+    assert.deepEqual(await ask('POST /orders', order, { 'idempotency-key': 'form-1' }), [201, { order_id: 'form-1' }]);
+    assert.equal((await ask('POST /orders', order, { 'idempotency-key': 'form-1' }))[0], 202);
+    assert.deepEqual(await ask('GET /customers/Ada'), [200, { orders: 1, books: 2 }]);
+    assert.deepEqual(await ask('POST /orders/form-1/cancellation'), [200, { order_id: 'form-1' }]);
+    assert.deepEqual(await ask('GET /orders/form-1'), [200, { ...order, status: 'cancelled' }]);
+    assert.deepEqual(await ask('GET /customers/Ada'), [200, { orders: 0, books: 0 }]);
+    assert.deepEqual(await ask('POST /orders', { customer: 'Ada', items: [] }), [
+      409,
+      { error: 'an order needs at least one item' },
+    ]);
+    assert.deepEqual(await ask('POST /orders/none/cancellation'), [409, { error: 'there is no such order' }]);
+    assert.equal(await application.end(), 0);
+  });
+});
+
 describe('npm start on PostgreSQL and Redis', () => {
   const orders = 6;
   let postgresql: PostgresqlServer;
@@ -113,6 +151,39 @@ describe('npm start on PostgreSQL and Redis', () => {
     await until('every order in the summaries', async () =>
       (await postgresql.psql(url, query)) === String(orders) ? true : null,
     );
+    assert.equal(await bookshelf.end(), 0);
+  });
+
+  it('does what its application asks, and what another system orders by a stream', async () => {
+    const environment = { DATABASE_URL: await postgresql.createDatabase(), REDIS_URL: redis.url };
+    const bookshelf = startScript('start.ts', [], environment);
+    await bookshelf.seen(/"daemon\.ready"/);
+    const application = startScript('application.ts', [], { ...environment, DOMAIND_ENV: 'production', PORT: '0' });
+    const ask = await shop(application);
+    const order = { customer: 'Grace', items: ['Solaris'] };
+    assert.deepEqual(await ask('POST /orders', order, { 'idempotency-key': 'form-2' }), [202, { order_id: 'form-2' }]);
+    await redis.cli(
+      'XADD',
+      'external-orders',
+      '*',
+      'data',
+      JSON.stringify({ customer: 'Grace', items: ['Emma', 'Dune'] }),
+    );
+    const customerHas = (orders: number, books: number) =>
+      until(`${orders} orders of ${books} books`, async () => {
+        const [, summary] = await ask('GET /customers/Grace');
+        return JSON.stringify(summary) === JSON.stringify({ books, orders }) ||
+          JSON.stringify(summary) === JSON.stringify({ orders, books })
+          ? true
+          : null;
+      });
+    await customerHas(2, 3);
+    // The application's own transaction; the daemon hears of it by the outbox.
+    assert.deepEqual(await ask('POST /orders/form-2/cancellation'), [200, { order_id: 'form-2' }]);
+    await customerHas(1, 2);
+    assert.deepEqual(await ask('GET /orders/form-2'), [200, { ...order, status: 'cancelled' }]);
+    await bookshelf.seen(/the customer is told/);
+    assert.equal(await application.end(), 0);
     assert.equal(await bookshelf.end(), 0);
   });
 });

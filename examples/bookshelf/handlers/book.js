@@ -9,6 +9,7 @@ export const BookCommandHandler = commandHandler({
       const { book_id = command.id, title, author, price } = command.data;
       await ctx.store('books').put(book_id, { title, author, price });
       ctx.raise('BookAdded', { category: 'book', id: book_id, data: { book_id, title, author, price } });
+      return { book_id };
     },
   },
 });

@@ -4,12 +4,13 @@ import { projector } from 'domaind';
 export const OrderSummary = projector({
   categories: ['order'],
   handles: {
-    async OrderPlaced(event, ctx) {
-      const { customer, items } = event.data;
-      const summaries = ctx.store('order_summaries');
-
-      const { orders, books } = (await summaries.get(customer)) ?? { orders: 0, books: 0 };
-      await summaries.put(customer, { orders: orders + 1, books: books + items.length });
-    },
+    OrderPlaced: (event, ctx) => add(event.data, 1, ctx),
+    OrderCancelled: (event, ctx) => add(event.data, -1, ctx),
   },
 });
+
+async function add({ customer, items }, times, ctx) {
+  const summaries = ctx.store('order_summaries');
+  const { orders, books } = (await summaries.get(customer)) ?? { orders: 0, books: 0 };
+  await summaries.put(customer, { orders: orders + times, books: books + times * items.length });
+}

@@ -1,6 +1,7 @@
-import { commandHandler, NonRetryableError } from 'domaind';
+import { commandHandler } from 'domaind';
+import { cancel, place, save } from '../domain/order.js';
 
-/** Takes orders: keeps each as a document and says that it was placed, in one transaction. */
+/** Takes orders and cancels them: the aggregate and its events are kept in one transaction. */
 export const OrderCommandHandler = commandHandler({
   category: 'order',
   examples: { PlaceOrder: { customer: 'Ada', items: ['Dune'] } },
@@ -8,10 +9,15 @@ export const OrderCommandHandler = commandHandler({
     async PlaceOrder(command, ctx) {
       // The id of a command stays the same however often it is delivered, so it does for an order that brings none.
       const { order_id = command.id, customer, items } = command.data;
-      if (!Array.isArray(items) || items.length === 0) throw new NonRetryableError('an order needs at least one item');
-
-      await ctx.store('orders').put(order_id, { customer, items, status: 'placed' });
-      ctx.raise('OrderPlaced', { category: 'order', id: order_id, data: { order_id, customer, items } });
+      await save(order_id, place({ order_id, customer, items }), ctx);
+      return { order_id };
+    },
+    async CancelOrder(command, ctx) {
+      const { order_id } = command.data;
+      // Read and locked: whoever else wants this order waits.
+      const order = await ctx.store('orders').get(order_id);
+      await save(order_id, cancel(order_id, order), ctx);
+      return { order_id };
     },
   },
 });
