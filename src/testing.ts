@@ -182,7 +182,11 @@ const embedded = {
   databases: { default: { provider: 'memory' } },
   brokers: { default: { provider: 'inline' } },
   event_store: { provider: 'memory' },
-  server: { default_subscription_type: 'stream' },
+  server: {
+    default_subscription_type: 'stream',
+    // One process, which hears of everything: to look again and again would only cost the clock's time.
+    partitioning: { poll_interval_seconds: 60, heartbeat_interval_seconds: 1_200, lease_ttl_ms: 3_600_000 },
+  },
 };
 
 /** The same numbers in every run, so that a test sees the same delays. Lehmer's generator. */

@@ -1,8 +1,8 @@
-import { blockedOf, keyInPartition, partitionsOf } from '../message/stream-name.ts';
+import { blockedOf, deadLettersOf, keyInPartition, partitionsOf } from '../message/stream-name.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
 import type { Outgoing } from './broker.ts';
 import type { InlineShared } from './inline-partition-shared.ts';
-import { inGroup, streamsOf, tellHint } from './inline-partition-shared.ts';
+import { inGroup, plainStreamsOf, streamsOf, tellHint } from './inline-partition-shared.ts';
 import { createInlinePartitions } from './inline-partitions.ts';
 import type { InlineStream } from './inline-stream.ts';
 import { forget } from './inline-stream.ts';
@@ -84,6 +84,11 @@ function createInlineView(options: PartitionViewOptions, shared: InlineShared): 
           blocked: blockedAt(key),
         };
       });
+    },
+    async deadLetters() {
+      const keys = categories.flatMap((category) => [...(indexes.get(partitionsOf(category)) ?? [])]);
+      const streams = [...new Set(keys)].flatMap((key) => plainStreamsOf(options, key));
+      return streams.reduce((sum, stream) => sum + (known(deadLettersOf(stream))?.entries.length ?? 0), 0);
     },
     async blocking(key) {
       const blocked = blockedAt(key);

@@ -74,7 +74,10 @@ export interface Partitions {
    * any. A key that is ours already is answered with the lease it has. What another owner had in hand when it was last
    * heard of comes as suspect; what this one had, or what was given back, does not. No more than `limit` are taken.
    */
-  acquire(keys: readonly string[], limit?: number): Promise<readonly { readonly lease: Lease; readonly pending: boolean }[]>;
+  acquire(
+    keys: readonly string[],
+    limit?: number,
+  ): Promise<readonly { readonly lease: Lease; readonly pending: boolean }[]>;
   /** Extends leases; returns those that are another's by now. */
   renew(leases: readonly Lease[]): Promise<readonly Lease[]>;
   /** Gives keys back, and what is pending of them, so that another owner can take them at once, as if never delivered. */
@@ -126,6 +129,8 @@ export interface Blocked {
 export interface PartitionView {
   /** Every key, in no order. */
   states(): Promise<readonly PartitionState[]>;
+  /** How many dead letters all keys have. */
+  deadLetters(): Promise<number>;
   /** The delivery that a key stands still behind, as its next owner would get it; null where it does not stand still. */
   blocking(key: string): Promise<{ readonly blocked: Blocked; readonly delivery: Delivery } | null>;
   /** Acknowledges it, or moves it to `to`, and lets those behind it go on; false where it is settled already. */

@@ -49,6 +49,13 @@ end
 return states
 `;
 
+/** How many entries streams have in all. KEYS streams. */
+const count = `
+local sum = 0
+for _, stream in ipairs(KEYS) do sum = sum + redis.call('XLEN', stream) end
+return sum
+`;
+
 /**
  * Lets a key go on that stands still. KEYS[1] stream, KEYS[2] bookkeeping, KEYS[3] the hash of keys that stand still,
  * KEYS[4] what owners listen to, KEYS[5] dead letters. ARGV[1] group, ARGV[2] key, ARGV[3] id, ARGV[4] what the hash has,
@@ -95,14 +102,18 @@ export function createRedisPartitionView(options: PartitionViewOptions, deps: Re
     return found;
   }
 
+  async function allKeys(): Promise<readonly string[]> {
+    const members = new Set<string>();
+    for (const index of keys.indexes) {
+      for (const key of listOf(await ask.one(['SMEMBERS', index]))) members.add(textOf(key) ?? '');
+    }
+    return [...members];
+  }
+
   return {
     async states() {
       const blocked = await blockedKeys();
-      const members = new Set<string>();
-      for (const index of keys.indexes) {
-        for (const key of listOf(await ask.one(['SMEMBERS', index]))) members.add(textOf(key) ?? '');
-      }
-      const all = [...members];
+      const all = await allKeys();
       const states: PartitionState[] = [];
       for (let from = 0; from < all.length; from += keysACall) {
         const some = all.slice(from, from + keysACall);
@@ -125,6 +136,15 @@ export function createRedisPartitionView(options: PartitionViewOptions, deps: Re
         }
       }
       return states;
+    },
+    async deadLetters() {
+      const letters = (await allKeys()).flatMap((key) => keys.streams(key).map(keys.letters));
+      let sum = 0;
+      for (let from = 0; from < letters.length; from += 1_000) {
+        const some = letters.slice(from, from + 1_000);
+        sum += numberOf(await ask.one(['EVAL', count, some.length, ...some])) ?? 0;
+      }
+      return sum;
     },
     async blocking(key) {
       const blocked = (await blockedKeys()).get(key);

@@ -1,11 +1,11 @@
 import type { Broker } from '../broker/broker.ts';
-import type { Config, SubscriptionConfig } from '../config/config.ts';
-import type { LoadedHandler } from '../handler/loaded-handler.ts';
+import type { Config } from '../config/config.ts';
 import type { Providers } from '../providers.ts';
 import { reach } from '../runtime/reach.ts';
 import { createStandings } from '../subscription/event-store-standing.ts';
 import type { Inspected, Watched } from '../telemetry/monitor.ts';
 import type { WorkerDeps } from './deps.ts';
+import { withPartitionsOf } from './partition-inspection.ts';
 import type { PlanRow } from './plan.ts';
 import { outboxesOf, targetsOf } from './relays.ts';
 
@@ -20,18 +20,19 @@ export function watchedBy(config: Config, plan: readonly PlanRow[], providers: P
       outbox === null
         ? []
         : outboxesOf(providers).flatMap(({ store }) => targetsOf(outbox).map((to) => ({ store, ...to }))),
-    subscriptions: plan.map(({ handler, streams, settings }) => ({
-      handler: handler.name,
-      group: handler.group,
-      streams,
-      broker: inspectedBy(handler, settings, providers),
+    subscriptions: plan.map((row) => ({
+      handler: row.handler.name,
+      group: row.handler.group,
+      streams: row.streams,
+      broker: inspectedBy(row, config, providers),
     })),
   };
 }
 
 /** Where a handler reads from, to be asked how far it has come. */
-export function inspectedBy(handler: LoadedHandler, { type }: SubscriptionConfig, providers: Providers): Inspected {
-  if (type === 'stream') return providers.broker(handler.broker);
+export function inspectedBy(row: PlanRow, config: Config, providers: Providers): Inspected {
+  const { handler, settings } = row;
+  if (settings.type === 'stream') return withPartitionsOf(row, config, providers.broker(handler.broker));
   const { positions } = providers.eventStoreKeeping(handler.database);
   return createStandings(handler.group, { store: providers.eventStore.store, positions });
 }
