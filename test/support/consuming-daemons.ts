@@ -19,6 +19,8 @@ export interface Step {
 export interface ConsumingDaemons {
   readonly stream: string;
   readonly group: string;
+  /** The path of their domain.toml. */
+  readonly config: string;
   start(): Daemon;
   /** What the handlers have done so far, in the order they wrote it. */
   steps(): readonly Step[];
@@ -68,8 +70,9 @@ export function consumingDaemons({ redis, handle, settings, databaseUrl }: Consu
   writeFileSync(join(folder, 'handlers/jobs.js'), module(handle));
   const database =
     databaseUrl === undefined ? 'provider = "memory"' : `provider = "postgresql"\ndatabase_uri = "${databaseUrl}"`;
+  const config = join(folder, 'domain.toml');
   writeFileSync(
-    join(folder, 'domain.toml'),
+    config,
     `name = "faults"
 enable_outbox = false
 [databases.default]
@@ -98,8 +101,9 @@ ${settings}
   return {
     stream,
     group,
+    config,
     start() {
-      const daemon = startDaemon(['server', '--config', join(folder, 'domain.toml')], { STEPS: file });
+      const daemon = startDaemon(['server', '--config', config], { STEPS: file });
       started.push(daemon);
       return daemon;
     },
