@@ -9,6 +9,7 @@ import { openProviders } from '../providers.ts';
 import type { Millis } from '../runtime/clock.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { observedLoops } from '../telemetry/observed-loops.ts';
+import { withPartitionsOf } from '../worker/partition-inspection.ts';
 import type { PlanRow } from '../worker/plan.ts';
 import { planFor } from '../worker/plan.ts';
 import type { Arguments } from './arguments.ts';
@@ -110,11 +111,12 @@ export async function subscriptionsIn(scene: Scene, row: PlanRow): Promise<reado
   const { handler } = row;
   const broker = brokerOf(scene, row);
   if (broker === null) return [];
+  const inspected = withPartitionsOf(row, scene.config, broker);
   const look = async (stream: string) => ({
     handler: handler.name,
     stream,
     group: handler.group,
-    ...(await broker.inspect(stream, handler.group)),
+    ...(await inspected.inspect(stream, handler.group)),
   });
   const streams = row.streams.filter((stream) => originOf(stream) === stream);
   const states = await Promise.all(streams.map(look));
@@ -133,7 +135,9 @@ async function deadLettersIn(scene: Scene): Promise<StatusFacts['deadLetters']> 
       if (found.has(key)) continue;
       found.set(
         key,
-        broker.length(stream).then((count) => ({ broker: broker.name, stream, count })),
+        withPartitionsOf(row, scene.config, broker)
+          .length(stream)
+          .then((count) => ({ broker: broker.name, stream, count })),
       );
     }
   }

@@ -5,11 +5,13 @@ import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
 import type { Io } from './io.ts';
 import { facts, table } from './listing.ts';
+import { showPartitions, unblockPartition } from './partitions.ts';
 import type { Scene, SubscriptionStatus } from './status-facts.ts';
 import { openScene, subscriptionsIn } from './status-facts.ts';
 import { subscriptionCells, subscriptionHeadings, subscriptionJson } from './status-text.ts';
 
-const usage = 'domaind subscriptions status|setup [--handler NAME] [--config FILE] [--env NAME] [--json]';
+const usage =
+  'domaind subscriptions status|setup|partitions|skip|dlq [--handler NAME] [--blocked] [--config FILE] [--env NAME] [--json]';
 
 /** `domaind subscriptions`: how each stands and by what settings it is fed; or their groups made. No daemon needs to run. */
 export const subscriptions: Command = {
@@ -21,24 +23,44 @@ export const subscriptions: Command = {
     --handler NAME all settings of one, in the units of domain.toml, and where each comes from
   setup            make the streams and groups of all that do not exist, as the daemon does when it starts: before
                    it does, so that nothing is sent past them and autoscalers find them; as often as you like
+  partitions       the keys of handlers with sequential_by: who owns each, how far behind it is
+    --blocked      only those that stand still behind a message that was given up
+  skip HANDLER KEY acknowledge that message, unhandled, so that those behind it go on
+  dlq HANDLER KEY  the same, but keep it with the dead letters
 
   Low to high: default, the default profile, [server], the table of the subscription type, the profile of
   [server.subscriptions.<name>], its other keys, what the handler itself says.
 
 example: domaind subscriptions status --handler OrderSummary`,
   async run(argv, io) {
-    const types = { config: 'string', env: 'string', handler: 'string', json: 'boolean', debug: 'boolean' } as const;
+    const types = {
+      config: 'string',
+      env: 'string',
+      handler: 'string',
+      blocked: 'boolean',
+      json: 'boolean',
+      debug: 'boolean',
+    } as const;
     const given = parseArguments(argv, types, usage);
-    const [what, ...more] = given.positionals;
+    const [what = '', ...subjects] = given.positionals;
+    const more = subjects.slice(what === 'skip' || what === 'dlq' ? 2 : 0);
     if (more.length > 0) throw new UsageError(`unexpected "${more[0]}"\nusage: ${usage}`);
-    if (what !== 'status' && what !== 'setup') {
+    if (!['status', 'setup', 'partitions', 'skip', 'dlq'].includes(what)) {
       throw new UsageError(
         `${what ? `there is no subscriptions ${what}` : 'what of the subscriptions?'}\nusage: ${usage}`,
       );
     }
     const scene = await openScene(given, io);
     try {
+      if (what === 'skip' || what === 'dlq') {
+        const [handler, key] = subjects;
+        if (handler === undefined || key === undefined)
+          throw new UsageError(`a handler and a key are needed\nusage: ${usage}`);
+        const [row] = chosen(scene.plan, handler);
+        return row === undefined ? 1 : await unblockPartition(what, scene, row, key, given, io);
+      }
       const rows = chosen(scene.plan, given.text('handler'));
+      if (what === 'partitions') return await showPartitions(scene, rows, given, io);
       if (what === 'setup') return await setUp(scene, rows, given, io);
       for (const each of scene.hidden) io.err(each);
       const states = await Promise.all(rows.map((row) => subscriptionsIn(scene, row)));
