@@ -2,10 +2,10 @@ import type { LoadOptions } from '../config/load-config.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { unmatchedSubscriptions } from '../config/resolve.ts';
 import { roughSettings } from '../config/rough-settings.ts';
-import { loadHandlers } from '../handler/load-handlers.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Fault } from '../runtime/errors.ts';
 import { ConfigError, UsageError } from '../runtime/errors.ts';
+import { loadDomain } from '../worker/load-domain.ts';
 import { planFor } from '../worker/plan.ts';
 import { parseArguments } from './arguments.ts';
 import type { Report } from './check-report.ts';
@@ -19,10 +19,10 @@ type Format = (typeof formats)[number];
 
 const usage = `domaind check [--config FILE] [--env NAME] [--format ${formats.join('|')}] [--json]`;
 
-/** `domaind check`: configuration and handlers, offline. */
+/** `domaind check`: configuration, handlers and schemas, offline. */
 export const check: Command = {
   name: 'check',
-  summary: 'check domain.toml and the handlers, offline: every fault with its place',
+  summary: 'check domain.toml, handlers and schemas, offline',
   help: `usage: ${usage}
 
   --config FILE    domain.toml; default: DOMAIND_CONFIG, else searched for
@@ -30,7 +30,7 @@ export const check: Command = {
   --format FORMAT  text: with the line and a caret. json, sarif: for machines. github: annotations of a workflow
   --json           the same as --format json
 
-Faults of the file and of all handler modules come in one run. Exits with 78 where there is one. Handler modules are
+Faults of the file, of all handler modules and of all schemas come in one run. Exits with 78 where there is one. Handler modules are
 imported, so their own code runs.
 
 example: domaind check --env production --format github`,
@@ -64,11 +64,11 @@ interface Checked {
   readonly sound: { readonly file: string; readonly handlers: number } | null;
 }
 
-/** The handlers are looked at whether the file is sound or not: all there is to mend comes at once. */
+/** The handlers and schemas are looked at whether the file is sound or not: all there is to mend comes at once. */
 async function checkAll(asked: LoadOptions): Promise<Checked> {
   try {
     const { config, warnings } = await loadConfig(asked);
-    const { handlers, warnings: ofHandlers } = await loadHandlers(config, { clock: systemClock });
+    const { handlers, warnings: ofHandlers } = await loadDomain(config, { clock: systemClock });
     planFor(config, handlers);
     const names = handlers.flatMap(({ name, aliases }) => [name, ...aliases]);
     const unmatched = unmatchedSubscriptions(config.server.subscriptions, names);
@@ -84,7 +84,7 @@ async function checkAll(asked: LoadOptions): Promise<Checked> {
 async function handlerFaults(asked: LoadOptions, told: readonly Fault[]): Promise<readonly Fault[]> {
   try {
     const settings = roughSettings(asked);
-    if (settings !== null) await loadHandlers(settings, { clock: systemClock });
+    if (settings !== null) await loadDomain(settings, { clock: systemClock });
     return [];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -29,7 +29,8 @@ example: domaind dev`,
       environment: io.environment,
     });
     if (io.environment[supervisedBy] === undefined) {
-      return supervise([config.file, ...config.handlers.paths], io, shutdown);
+      const { path } = config.schemas;
+      return supervise([config.file, ...config.handlers.paths, ...(path === null ? [] : [path])], io, shutdown);
     }
     followSupervisor();
     // The supervisor needs none of this, and is the sooner done.
@@ -47,6 +48,7 @@ function embedded(config: Config): Config {
     databases: new Map([...databases.keys()].map((name) => [name, { provider: 'memory', name }])),
     brokers: new Map([...brokers.keys()].map((name) => [name, { provider: 'inline', name }])),
     eventStore: { provider: 'memory' },
+    idempotency: { ...config.idempotency, redisUrl: null },
     // Every message on its way, unless the file asks for less.
     logging: { ...logging, level: logging.level === 'info' ? 'debug' : logging.level },
     server: { ...server, ingress: { ...server.ingress, enabled: true, host: '127.0.0.1', token: null } },

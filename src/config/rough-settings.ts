@@ -11,12 +11,12 @@ import { isTable, valueAt } from './tree.ts';
 const importTimeoutMs = 30_000;
 
 /**
- * What handlers are found and checked by, of a file that has faults: as much as can be read of it. Null where not even
+ * What handlers and schemas are found and checked by, of a file that has faults: as much as can be read of it. Null where not even
  * that is there. Throws ConfigError for a file that is no TOML.
  */
 export function roughSettings(
   options: LoadOptions,
-): Pick<Config, 'handlers' | 'domain' | 'databases' | 'brokers'> | null {
+): Pick<Config, 'handlers' | 'domain' | 'databases' | 'brokers' | 'schemas'> | null {
   const document = findDocument(options);
   const { environment } = options;
   const env = options.env || environment['DOMAIND_ENV'] || environment['PROTEAN_ENV'] || null;
@@ -27,12 +27,15 @@ export function roughSettings(
   if (paths.length === 0 || paths.some((path) => path === '' || path.includes('${'))) return null;
   const folder = dirname(document.file);
   const name = valueAt(tree, ['name']);
+  const schemas = valueAt(tree, ['schemas', 'path']);
+  const hasSchemas = typeof schemas === 'string' && schemas !== '' && !schemas.includes('${');
   const normalized = normalizeDomain(typeof name === 'string' ? name : 'domain') || 'domain';
   const namesIn = (value: TomlValue | undefined) => (isTable(value) ? Object.keys(value) : []);
   return {
     handlers: { paths: paths.map((path) => resolve(folder, path)), importTimeoutMs },
     domain: { name: normalized, normalized, camel: camelDomain(normalized) },
     databases: new Map(namesIn(tree['databases']).map((each) => [each, { provider: 'memory', name: each }])),
+    schemas: { path: hasSchemas ? resolve(folder, schemas) : null, unknownFields: 'keep' },
     brokers: new Map(namesIn(tree['brokers']).map((each) => [each, { provider: 'inline', name: each }])),
   };
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import type { LoadDeps } from '../handler/load-handlers.ts';
+import type { HandlerSettings, LoadDeps } from '../handler/load-handlers.ts';
 import { loadHandlers } from '../handler/load-handlers.ts';
 import type { LoadedHandler } from '../handler/loaded-handler.ts';
 import type { Catalog } from '../message/catalog.ts';
@@ -16,7 +16,10 @@ export interface LoadedDomain {
 }
 
 /** Loads handlers, upcasters and schemas. Throws ConfigError with all that is wrong with any of them. */
-export async function loadDomain(config: Config, deps: LoadDeps): Promise<LoadedDomain> {
+export async function loadDomain(
+  config: HandlerSettings & Pick<Config, 'schemas'>,
+  deps: LoadDeps,
+): Promise<LoadedDomain> {
   const schemas = await loadSchemas(config.schemas.path);
   const { handlers, upcasters, warnings } = await loadHandlers(config, deps).catch((error: unknown) => {
     if (!(error instanceof ConfigError)) throw error;
