@@ -64,6 +64,7 @@ export function createHint(deps: HintDeps): Hint {
   const wakes = new Map<number, Wake>();
   const announced = new Set<number>();
   let session: HintSession | null = null;
+  let told: 'ready' | 'lost' | null = null;
 
   const wakeOf = (place: number): Wake => {
     const wake = wakes.get(place) ?? createWake(clock);
@@ -77,12 +78,22 @@ export function createHint(deps: HintDeps): Hint {
     session = null;
     announced.clear();
     for (const wake of wakes.values()) wake.notify();
-    emit({ event: 'hint.lost', database, err: error });
+    tellLost(error);
+  }
+
+  /** Once, however often it is tried again. */
+  function tellLost(err: Error): void {
+    if (told !== 'lost') emit({ event: 'hint.lost', database, err });
+    told = 'lost';
   }
 
   async function keep(): Promise<Millis> {
     if (session === null) {
-      session = await open((place) => wakeOf(place).notify(), lose);
+      session = await open((place) => wakeOf(place).notify(), lose).catch((error) => {
+        tellLost(toError(error));
+        throw error;
+      });
+      told = 'ready';
       emit({ event: 'hint.ready', database });
       return keepAliveMs;
     }

@@ -9,11 +9,19 @@ import { hintNames } from './schema/hint-names.ts';
 
 const answerWithinMs: Millis = 3_000;
 
+export interface HintsDeps {
+  readonly clock: Clock;
+  /** Runs a statement on a connection such as writers have: not on the one that listens. */
+  readonly say: (statement: string) => Promise<unknown>;
+}
+
 /**
  * Hints by LISTEN and advisory locks: both belong to a session, so this is a connection of its own, past a pooler where
- * `direct_uri` says how. Behind a pooler in transaction mode the first round trip fails, and the outbox is polled.
+ * `direct_uri` says how. Behind a pooler in transaction mode the first round trip fails, and the outbox is polled. It is
+ * said on another connection: a pooler with nothing to do gives one client the same session again and again, and what
+ * that one says to itself is heard.
  */
-export function createPostgresqlHints(config: PostgresqlConfig, { clock }: { readonly clock: Clock }): OpenHints {
+export function createPostgresqlHints(config: PostgresqlConfig, { clock, say }: HintsDeps): OpenHints {
   const { name, uri, directUri, schema, connectTimeoutMs } = config;
   const { channel, lock } = hintNames(schema);
   const connector = createConnector({ name, uri: directUri ?? uri, connectTimeoutMs, maxAgeMs: Infinity }, { clock });
@@ -43,7 +51,7 @@ export function createPostgresqlHints(config: PostgresqlConfig, { clock }: { rea
         const mark = randomUUID();
         const heard = new Promise<void>((resolve) => echoes.set(mark, resolve));
         try {
-          await run(`select pg_notify('${channel}', '${mark}')`);
+          await within(clock, answerWithinMs, say(`select pg_notify('${channel}', '${mark}')`), late);
           await within(clock, answerWithinMs, heard, late);
         } finally {
           echoes.delete(mark);
@@ -57,6 +65,8 @@ export function createPostgresqlHints(config: PostgresqlConfig, { clock }: { rea
       await session.roundTrip();
       return session;
     } catch (error) {
+      // Behind a pooler the session goes on for others.
+      await run(`unlisten ${channel}`).catch(() => undefined);
       session.close();
       throw error;
     }

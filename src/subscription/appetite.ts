@@ -35,7 +35,7 @@ export function createAppetite(load: Load): Appetite {
         largest = size > largest ? size : largest + (size - largest) / 32;
       }
       if (deliveries.length >= asked) allowed = Math.min(mostCount, Math.max(allowed, 2 * asked));
-      else if (deliveries.length < allowed / 8) allowed = Math.max(firstCount, allowed / 2);
+      else if (deliveries.length < allowed / 8) allowed = Math.max(firstCount, Math.floor(allowed / 2));
     },
   };
 }

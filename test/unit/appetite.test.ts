@@ -36,6 +36,17 @@ describe('the appetite of a subscription', () => {
     assert.deepEqual(asked, [1, 2, 4, 8, 16, 32, 64, 128, 256, 500]);
   });
 
+  it('asks for whole numbers, also after it has grown by odd ones and shrunk', () => {
+    const appetite = createAppetite(load);
+    appetite.ate(of(25, 500), 25);
+    const asked: number[] = [];
+    for (let read = 0; read < 8; read += 1) {
+      asked.push(appetite.count(0));
+      appetite.ate([], 50);
+    }
+    assert.deepEqual(asked, [50, 25, 12, 6, 3, 1, 1, 1]);
+  });
+
   it('stays small while little comes', () => {
     const appetite = createAppetite(load);
     for (let read = 0; read < 1_000; read += 1) appetite.ate(of(1, 500), appetite.count(0));
