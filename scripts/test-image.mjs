@@ -93,7 +93,7 @@ function build() {
     return ['null', 'undefined', ''].includes(value) ? [] : [`${key}=${value}\n`];
   });
   writeFileSync(join(folder, 'npmrc'), settings.join(''));
-  const mounts = ['/etc/ssl/certs:/etc/ssl/certs:ro', `${join(folder, 'npmrc')}:/root/.npmrc:ro`];
+  const mounts = ['/etc/ssl/certs:/etc/ssl/certs:ro', `${join(folder, 'npmrc')}:/usr/local/etc/npmrc:ro`];
   run('buildah', [
     'bud',
     ...chroot,
