@@ -7,7 +7,7 @@ import { chainUpcasts } from '../message/upcasts.ts';
 import type { Fault } from '../runtime/errors.ts';
 import { DecodeError, InvalidMessageError } from '../runtime/errors.ts';
 import type { MessageSchema, Schemas } from './load-schemas.ts';
-import { showPath } from './validator.ts';
+import { showPath } from './show-path.ts';
 
 /** What becomes of a field of a payload that its schema does not name. */
 export type UnknownFieldsPolicy = 'keep' | 'strip' | 'refuse';

@@ -5,7 +5,6 @@ import type { SchemaNode } from './schema-node.ts';
 import type { UnknownFields } from './unknown-fields.ts';
 import { createUnknownFields } from './unknown-fields.ts';
 import type { Check } from './validator.ts';
-import { compileSchemas } from './validator.ts';
 
 /** The schema of one version of one message. */
 export interface MessageSchema {
@@ -27,6 +26,8 @@ export const noSchemas: Schemas = { messages: new Map(), targets: new Map(), fau
 /** Reads, links and compiles the schemas of a folder; null is none. With faults, the rest must not be used. Never throws. */
 export async function loadSchemas(folder: string | null): Promise<Schemas> {
   if (folder === null) return noSchemas;
+  // ajv in all its drafts is only loaded where there are schemas.
+  const { compileSchemas } = await import('./validator.ts');
   const { files, faults: ofFiles } = await readSchemas(folder);
   const { schemas, targets, faults: ofLinks } = linkSchemas(files);
   const { checks, faults: ofSchemas } =

@@ -12,6 +12,7 @@ import type { LinkedSchema } from './link-schemas.ts';
 import type { SchemaFile } from './schema-files.ts';
 import type { JsonPath, SchemaNode } from './schema-node.ts';
 import { annotations, keywords, partsOf } from './schema-node.ts';
+import { showPath } from './show-path.ts';
 
 /** What is wrong with a payload: `lines[0].price must be number`; null for nothing. Never a value of the payload. */
 export type Check = (data: Json) => string | null;
@@ -155,13 +156,6 @@ function sentence({ errors }: ValidateFunction): string {
 
 const depthOf = ({ instancePath }: ErrorObject): number => instancePath.split('/').length;
 const unescaped = (step: string): string => step.replaceAll('~1', '/').replaceAll('~0', '~');
-
-/** `lines[0].price`. A key that may be anything, and so a piece of the payload, is shown as `*`. */
-export const showPath = (path: JsonPath): string =>
-  path
-    .map((step) => (/^\d+$/.test(String(step)) ? `[${step}]` : `.${/^[\w$-]{1,64}$/.test(String(step)) ? step : '*'}`))
-    .join('')
-    .replace(/^\./, '');
 
 /** A JSON pointer, whose steps do not say which of them are indexes. */
 function pathIn(pointer: string, root: Json): JsonPath {
