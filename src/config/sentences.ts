@@ -31,6 +31,8 @@ export function findingOf(error: ErrorObject, path: Path, hidden: ReadonlySet<st
         path,
         node?.['x-expects'] ? `expected ${node['x-expects']}, ${got}` : 'must not be empty',
       );
+    case 'uniqueItems':
+      return aboutKey('not_allowed', path, `must not name anything twice, as entries ${ordinals(error.params)} do`);
     case 'maxLength':
       return aboutKey('too_long', path, `must not be longer than ${error.params['limit']} characters`);
     case 'pattern':
@@ -41,6 +43,13 @@ export function findingOf(error: ErrorObject, path: Path, hidden: ReadonlySet<st
       return aboutKey('invalid', path, `${error.message ?? 'is invalid'}, ${got}`);
   }
 }
+
+/** Of the two alike, counted from 1. */
+const ordinals = ({ i, j }: ErrorObject['params']): string =>
+  [Number(i), Number(j)]
+    .sort((a, b) => a - b)
+    .map((index) => index + 1)
+    .join(' and ');
 
 function unknownKey(path: Path, table: unknown): Finding {
   const key = String(path.at(-1));

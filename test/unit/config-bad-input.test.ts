@@ -108,7 +108,7 @@ const keys: readonly BadInput[] = [
     toml: `drain_timeout_seconds = 3\n${inline}[server]\nlease_ttl_seconds = 3\n`,
     says: [
       'domain.toml:1:1 drain_timeout_seconds: unknown key',
-      'domain.toml:5:1 [server] lease_ttl_seconds: unknown key (it belongs to [outbox])',
+      'domain.toml:5:1 [server] lease_ttl_seconds: unknown key (it belongs to [outbox] or [server.event_store_subscription])',
     ],
   },
   {
@@ -195,6 +195,11 @@ const values: readonly BadInput[] = [
     is: 'empty where something is needed',
     toml: `name = ""\n${inline}[handlers]\npath = []\n`,
     says: ['domain.toml:1:1 name: must not be empty', 'domain.toml:5:1 [handlers] path: must not be empty'],
+  },
+  {
+    is: 'one broker twice',
+    toml: `${inline}[brokers.a]\nprovider = "inline"\n[outbox]\nexternal_brokers = ["a", "default", "a"]\n`,
+    says: ['domain.toml:6:1 [outbox] external_brokers: must not name anything twice, as entries 1 and 3 do'],
   },
   {
     is: 'a domain that no stream can be named by',
