@@ -59,7 +59,7 @@ describe('two versions of the daemon on one database and one Redis', () => {
     [postgresql, redis] = await Promise.all([startPostgresql(), startRedis()]);
     url = await postgresql.createDatabase();
     environment = { DATABASE_URL: url, REDIS_URL: redis.url };
-    const archive = join(root, 'test/fixtures/upgrade/domaind-earlier.tgz');
+    const archive = join(root, 'test/fixtures/upgrade/domaind-earlier.tar.gz');
     assert.equal(spawnSync('tar', ['-xzf', archive, '-C', folder]).status, 0);
     symlinkSync(join(root, 'node_modules'), join(folder, 'package/node_modules'));
     mkdirSync(join(folder, 'handlers'));
