@@ -198,8 +198,8 @@ const values: readonly BadInput[] = [
   },
   {
     is: 'one broker twice',
-    toml: `${inline}[brokers.a]\nprovider = "inline"\n[outbox]\nexternal_brokers = ["a", "default", "a"]\n`,
-    says: ['domain.toml:6:1 [outbox] external_brokers: must not name anything twice, as entries 1 and 3 do'],
+    toml: `${inline}[brokers.a]\nprovider = "inline"\n[outbox]\nexternal_brokers = ["a", "a"]\n`,
+    says: ['domain.toml:6:1 [outbox] external_brokers: must not name anything twice, as entries 1 and 2 do'],
   },
   {
     is: 'a domain that no stream can be named by',
