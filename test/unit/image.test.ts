@@ -84,10 +84,17 @@ interface Service {
   readonly command?: readonly string[];
   readonly entrypoint?: readonly string[];
   readonly environment?: { readonly [name: string]: string };
-  readonly depends_on?: { readonly [service: string]: { readonly condition: string } };
+  readonly depends_on?: { readonly [service: string]: { readonly condition: string } } | readonly string[];
+  readonly profiles?: readonly string[];
+  readonly image?: string;
+  readonly stop_grace_period?: string;
   readonly volumes?: readonly string[];
   readonly ports?: readonly string[];
   readonly user?: string;
+}
+
+interface Scrape {
+  readonly static_configs: readonly { readonly targets: readonly string[] }[];
 }
 
 describe('the compose file', () => {
@@ -103,11 +110,17 @@ describe('the compose file', () => {
       [],
     );
     assert.deepEqual(compose.services['setup']?.command, ['db', 'setup']);
-    assert.equal(compose.services['domaind']?.depends_on?.['setup']?.condition, 'service_completed_successfully');
+    const awaited = compose.services['domaind']?.depends_on ?? {};
+    assert.ok(!Array.isArray(awaited));
+    assert.deepEqual((awaited as { readonly [service: string]: unknown })['setup'], {
+      condition: 'service_completed_successfully',
+    });
   });
 
   it('waits for services that it has', () => {
-    const awaited = services.flatMap(([, { depends_on }]) => Object.keys(depends_on ?? {}));
+    const awaited = services.flatMap(([, { depends_on }]) =>
+      Array.isArray(depends_on) ? depends_on : Object.keys(depends_on ?? {}),
+    );
     assert.deepEqual(
       awaited.filter((name) => compose.services[name] === undefined),
       [],
@@ -150,6 +163,44 @@ describe('the compose file', () => {
   it('keeps what Redis was given, on disk and whatever memory it takes', () => {
     const command = compose.services['redis']?.command?.join(' ') ?? '';
     assert.match(command, /--appendonly yes --maxmemory-policy noeviction/);
+  });
+
+  it('brings Prometheus with the alerts and Grafana with the dashboard, only when asked for', () => {
+    for (const name of ['prometheus', 'grafana'])
+      assert.deepEqual(compose.services[name]?.profiles, ['observability'], name);
+    const others = services.filter(([name]) => !['prometheus', 'grafana'].includes(name));
+    assert.ok(others.every(([, { profiles }]) => profiles === undefined));
+    const targetOf = (service: string, file: string) =>
+      compose.services[service]?.volumes?.find((volume) => volume.startsWith(`./${file}:`))?.split(':')[1];
+    const prometheus: { readonly rule_files: readonly string[]; readonly scrape_configs: readonly Scrape[] } = parse(
+      text('examples/observability/prometheus.yaml'),
+    );
+    assert.deepEqual(prometheus.rule_files, [targetOf('prometheus', 'helm/domaind/files/alerts.yaml')]);
+    assert.ok(
+      compose.services['prometheus']?.command?.includes(
+        `--config.file=${targetOf('prometheus', 'examples/observability/prometheus.yaml')}`,
+      ),
+    );
+    assert.deepEqual(
+      prometheus.scrape_configs.flatMap(({ static_configs }) => static_configs.flatMap(({ targets }) => targets)),
+      ['domaind:8080'],
+    );
+    const folder: string = parse(text('examples/observability/grafana/dashboards.yaml')).providers[0].options.path;
+    assert.equal(targetOf('grafana', 'helm/domaind/files/dashboard.json'), `${folder}/domaind.json`);
+    const [source] = parse(text('examples/observability/grafana/datasources.yaml')).datasources;
+    assert.equal(source.url, 'http://prometheus:9090');
+  });
+
+  it('names a version of every image', () => {
+    const images = services.flatMap(([, { image }]) => image ?? []).filter((image) => image !== 'domaind');
+    assert.deepEqual(
+      images.filter((image) => !/:v?\d/.test(image)),
+      [],
+    );
+  });
+
+  it('lets the daemon drain before it is killed', () => {
+    assert.ok(Number.parseInt(compose.services['domaind']?.stop_grace_period ?? '', 10) >= 30);
   });
 
   it('opens ports to this machine alone', () => {
