@@ -87,8 +87,11 @@ function createInlineView(options: PartitionViewOptions, shared: InlineShared): 
     },
     async deadLetters() {
       const keys = categories.flatMap((category) => [...(indexes.get(partitionsOf(category)) ?? [])]);
-      const streams = [...new Set(keys)].flatMap((key) => plainStreamsOf(options, key));
-      return streams.reduce((sum, stream) => sum + (known(deadLettersOf(stream))?.entries.length ?? 0), 0);
+      const streams = [...new Set(keys)].flatMap((key) => plainStreamsOf(options, key)).map(deadLettersOf);
+      return streams.flatMap((stream) => {
+        const count = known(stream)?.entries.length ?? 0;
+        return count === 0 ? [] : [{ stream, count }];
+      });
     },
     async blocking(key) {
       const blocked = blockedAt(key);

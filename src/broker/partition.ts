@@ -129,8 +129,8 @@ export interface Blocked {
 export interface PartitionView {
   /** Every key, in no order. */
   states(): Promise<readonly PartitionState[]>;
-  /** How many dead letters all keys have. */
-  deadLetters(): Promise<number>;
+  /** The streams of dead letters that have any, with how many. */
+  deadLetters(): Promise<readonly { readonly stream: string; readonly count: number }[]>;
   /** The delivery that a key stands still behind, as its next owner would get it; null where it does not stand still. */
   blocking(key: string): Promise<{ readonly blocked: Blocked; readonly delivery: Delivery } | null>;
   /** Acknowledges it, or moves it to `to`, and lets those behind it go on; false where it is settled already. */

@@ -9,6 +9,7 @@ import { createAsk } from './redis-ask.ts';
 import type { RedisBrokerConfig, RedisBrokerDeps } from './redis-connections.ts';
 import { createConnections } from './redis-connections.ts';
 import { createRedisConsumer } from './redis-consumer.ts';
+import { createGathered } from './redis-gathered.ts';
 import { createHand } from './redis-hand.ts';
 import { createRedisKeys } from './redis-keys.ts';
 import type { Membership } from './redis-membership.ts';
@@ -31,6 +32,7 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
   const connect = createConnections(config, deps);
   const commands = connect('domaind');
   const ask = createAsk(commands, name);
+  const gathered = createGathered(ask);
   const keys = createRedisKeys(hashTag);
   const readers = new Set<RedisConnection>();
   const publishing = createPublishing(name, {
@@ -69,6 +71,7 @@ export function createRedisBroker(config: RedisBrokerConfig, deps: RedisBrokerDe
       reader,
       asReader: createAsk(reader, name),
       ask,
+      gathered,
       clock,
       commandTimeoutMs,
       notice,

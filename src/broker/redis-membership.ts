@@ -5,6 +5,7 @@ import type { Clock, Millis } from '../runtime/clock.ts';
 import type { BrokerNotice } from './broker.ts';
 import type { Lanes } from './lanes.ts';
 import type { Ask } from './redis-ask.ts';
+import type { Gathered } from './redis-gathered.ts';
 import type { Hand } from './redis-hand.ts';
 import type { RedisKeys } from './redis-keys.ts';
 import { ensureGroup } from './redis-scripts.ts';
@@ -26,6 +27,8 @@ export interface Membership {
   readonly asReader: Ask;
   /** The connection for everything else, shared with the broker's other consumers. */
   readonly ask: Ask;
+  /** The same for what all consumers ask at once. */
+  readonly gathered: Gathered;
   readonly clock: Clock;
   readonly commandTimeoutMs: Millis;
   readonly notice: (notice: BrokerNotice) => void;

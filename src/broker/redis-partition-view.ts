@@ -1,5 +1,6 @@
 import type { RedisCommand } from '../connection/reply-of-redis.ts';
 import { listOf, numberOf, textOf } from '../connection/reply-of-redis.ts';
+import { deadLettersOf } from '../message/stream-name.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
 import { formatBlocked, parseBlocked } from './blocked.ts';
 import type { Blocked, PartitionState, PartitionView, PartitionViewOptions } from './partition.ts';
@@ -49,11 +50,11 @@ end
 return states
 `;
 
-/** How many entries streams have in all. KEYS streams. */
-const count = `
-local sum = 0
-for _, stream in ipairs(KEYS) do sum = sum + redis.call('XLEN', stream) end
-return sum
+/** How many entries each stream has. KEYS streams. */
+const lengths = `
+local counts = {}
+for index, stream in ipairs(KEYS) do counts[index] = redis.call('XLEN', stream) end
+return counts
 `;
 
 /**
@@ -138,13 +139,17 @@ export function createRedisPartitionView(options: PartitionViewOptions, deps: Re
       return states;
     },
     async deadLetters() {
-      const letters = (await allKeys()).flatMap((key) => keys.streams(key).map(keys.letters));
-      let sum = 0;
+      const letters = (await allKeys()).flatMap((key) => keys.streams(key).map(deadLettersOf));
+      const found: { readonly stream: string; readonly count: number }[] = [];
       for (let from = 0; from < letters.length; from += 1_000) {
         const some = letters.slice(from, from + 1_000);
-        sum += numberOf(await ask.one(['EVAL', count, some.length, ...some])) ?? 0;
+        const counts = listOf(await ask.one(['EVAL', lengths, some.length, ...some.map(keys.of)]));
+        for (const [index, stream] of some.entries()) {
+          const count = numberOf(counts[index]) ?? 0;
+          if (count > 0) found.push({ stream, count });
+        }
       }
-      return sum;
+      return found;
     },
     async blocking(key) {
       const blocked = (await blockedKeys()).get(key);

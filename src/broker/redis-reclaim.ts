@@ -24,7 +24,7 @@ const slackMs: Millis = 100;
 
 /** Where one consumer gets entries that were delivered before: its own, and those that others left behind. */
 export function createRedisReclaim(membership: Membership) {
-  const { ask, keys, group, name, streams, aside, hand, clock, lost } = membership;
+  const { ask, gathered, keys, group, name, streams, aside, hand, clock, lost } = membership;
   const read = streams.filter((stream) => !aside.includes(stream));
   const cursors = new Map<string, string>();
   const reads = new Set<{ readonly since: Millis }>();
@@ -200,7 +200,7 @@ export function createRedisReclaim(membership: Membership) {
       const asked = read.map(
         (stream): RedisCommand => ['XPENDING', keys.keyOf(stream), group, 'IDLE', minIdleMs, '-', '+', 1, givenBack],
       );
-      for (const [index, answer] of (await ask.all(asked)).entries()) {
+      for (const [index, answer] of (await gathered(asked)).entries()) {
         const stream = read[index];
         // A group that is gone has nothing; the next read makes it again.
         if (stream === undefined || answer instanceof Error || listOf(answer).length === 0) continue;

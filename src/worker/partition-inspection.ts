@@ -31,8 +31,8 @@ export function withPartitionsOf(row: PlanRow, config: Config, broker: Broker): 
       return together(own, states);
     },
     async length(stream) {
-      const [own, more = 0] = await Promise.all([broker.length(stream), letters.get(stream)?.deadLetters()]);
-      return own + more;
+      const [own, more = []] = await Promise.all([broker.length(stream), letters.get(stream)?.deadLetters()]);
+      return more.reduce((sum, { count }) => sum + count, own);
     },
   };
 }

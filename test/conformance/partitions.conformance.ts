@@ -266,6 +266,7 @@ export function describePartitions({ name, leaseTtlMs, start: begin }: Partition
       assert.equal(await view.unblock('a', blocking.blocked, { stream: letters, body: '{}' }), true);
       assert.equal(await view.unblock('a', blocking.blocked, { stream: letters, body: '{}' }), false);
       assert.equal(await broker.length(letters), 1);
+      assert.deepEqual(await view.deadLetters(), [{ stream: letters, count: 1 }]);
       assert.equal(await view.blocking('a'), null);
       assert.deepEqual(await one.gone([{ lease, thing: delivery }]), [delivery]);
       assert.deepEqual(bodies((await readNew(one, lease, 1)).deliveries), ['{"n":2}']);
