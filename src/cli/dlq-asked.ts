@@ -83,8 +83,8 @@ async function ofHandlers(config: Config, all: readonly DeadLetters[]): Promise<
     if (letters === undefined) continue;
     const suffix = categories.length > 0 ? (lanes?.suffix ?? null) : null;
     const partitions = await Promise.all(categories.map((category) => letters.partitions(category)));
-    const all = [...streams, ...partitions.flat()];
-    const read = all.flatMap((stream) => (suffix === null ? [stream] : [stream, laneOf(stream, suffix)]));
+    const bare = [...streams, ...partitions.flat()];
+    const read = bare.flatMap((stream) => (suffix === null ? [stream] : [stream, laneOf(stream, suffix)]));
     for (const stream of read.map(deadLettersOf)) {
       const key = JSON.stringify([broker, stream]);
       const source = sources.get(key) ?? { letters, stream, handlers: new Map<string, string>() };
