@@ -263,3 +263,24 @@ describe('a table for a handler that is not there', () => {
     ]);
   });
 });
+
+describe('the rules of [server.retry]', () => {
+  it('reach the retries of a subscription, in milliseconds and with nothing that is not stated', async () => {
+    const config = await configOf(`${inline}
+[server.retry.RateLimitError]
+max_retries = 20
+retry_delay_seconds = 5
+backoff_multiplier = 3
+max_backoff_seconds = 600
+[server.retry.ValidationError]
+action = "dead_letter"
+`);
+    const { retryRules, subscriptions } = config.server;
+    const { rules } = resolveSubscription(subscriptions, handler, retryRules).retry;
+    const none = { maxAttempts: null, delayMs: null, factor: null, maxDelayMs: null };
+    assert.deepEqual(Object.fromEntries(rules), {
+      RateLimitError: { maxAttempts: 20, delayMs: 5_000, factor: 3, maxDelayMs: 600_000, action: 'retry' },
+      ValidationError: { ...none, action: 'dead_letter' },
+    });
+  });
+});
