@@ -1,4 +1,4 @@
-import type { Config } from './config/config.ts';
+import { env } from 'node:process';
 import { configFromTable } from './config/from-table.ts';
 import type { Table } from './config/tree.ts';
 import { givenHandlers } from './handler/given-handlers.ts';
@@ -6,26 +6,27 @@ import type { MessageName, Payloads, ProcessOptions, RaiseOptions } from './hand
 import type { MemoryDatabase } from './handler/memory-unit-of-work.ts';
 import type { Raised } from './handler/raised.ts';
 import { raisedCommand, raisedEvent } from './handler/raised.ts';
-import { upcastersIn } from './handler/upcaster.ts';
-import type { Catalog } from './message/catalog.ts';
 import type { NewMessage } from './message/compose.ts';
 import type { Json, JsonObject } from './message/message.ts';
 import { categoryOf, streamOf } from './message/stream-name.ts';
 import { parseTypeName } from './message/type-name.ts';
 import type { Database } from './providers.ts';
 import { openProviders } from './providers.ts';
-import type { Millis, Random } from './runtime/clock.ts';
-import { ConfigError, DomaindError } from './runtime/errors.ts';
+import type { Millis } from './runtime/clock.ts';
+import { DomaindError } from './runtime/errors.ts';
 import type { ManualClock } from './runtime/manual-clock.ts';
 import { createManualClock } from './runtime/manual-clock.ts';
-import { createCatalog } from './schema/catalog.ts';
-import { loadSchemas } from './schema/load-schemas.ts';
 import type { TelemetryEvent } from './telemetry/event.ts';
 import { createHealthState } from './telemetry/health.ts';
-import type { Watched } from './telemetry/monitor.ts';
-import { isQuiet } from './telemetry/monitor.ts';
 import { observedLoops } from './telemetry/observed-loops.ts';
+import { catalogIn } from './testing-catalog.ts';
+import type { Look, TestServers } from './testing-servers.ts';
+import { prepareGround, realTime } from './testing-servers.ts';
+import { embedded, onServers, seeded, silent } from './testing-settings.ts';
+import { settle, settleReally } from './testing-settle.ts';
 import { createWorker } from './worker.ts';
+
+export type { TestServers } from './testing-servers.ts';
 
 export interface TestDomainOptions {
   /** Modules of handlers, as `import * as orders from './orders.js'` gives them; other exports are passed over. */
@@ -36,6 +37,11 @@ export interface TestDomainOptions {
   readonly settings?: { readonly [key: string]: unknown };
   /** What the clock shows at first; default 2026-01-01T00:00:00Z. */
   readonly startAt?: Date;
+  /**
+   * Runs the test on real servers, in real time: `advance` waits, and `documents` and `messages` show what `settle` and
+   * `advance` have found there. Default: those of DOMAIND_TEST_DATABASE and DOMAIND_TEST_REDIS where both are set; null: never.
+   */
+  readonly servers?: TestServers | null;
 }
 
 /** A message that was raised, processed or sent, in the order in which that happened. */
@@ -57,9 +63,12 @@ export interface TestDeadLetter {
 
 /** A domain in memory, on a clock that only the test moves: handlers run as in the daemon, in milliseconds. */
 export interface TestDomain {
-  /** With `command_processing = "sync"` in the settings: what its handler returns, and rejects with what it throws. */
-  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ProcessOptions): Promise<unknown>;
-  raise<Name extends MessageName>(name: Name, options: RaiseOptions<Payloads[Name]>): Promise<void>;
+  /**
+   * A promise, which `settle` and `advance` wait for: with `command_processing = "sync"` in the settings of what its handler
+   * returns, or rejected with what it throws.
+   */
+  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ProcessOptions): unknown;
+  raise<Name extends MessageName>(name: Name, options: RaiseOptions<Payloads[Name]>): unknown;
   /** An external message. */
   publish(stream: string, payload: Json): Promise<void>;
   /** Moves the clock until nothing is left to do, retries included. Throws when that takes more than a day. */
@@ -78,15 +87,17 @@ export interface TestDomain {
   stop(): Promise<void>;
 }
 
-const dayMs: Millis = 86_400_000;
 const newYear = Date.UTC(2026, 0, 1);
 const lineage = { correlationId: 'test', causationId: 'test', traceparent: null };
 
 /** Starts a domain in memory. Throws ConfigError for handlers that would not load, too. */
 export async function testDomain(options: TestDomainOptions): Promise<TestDomain> {
-  const { name = 'test', settings = {}, startAt } = options;
-  const clock = createManualClock(startAt?.getTime() ?? newYear);
-  const config = configFromTable({ ...embedded, ...settings, name } as Table, '/domain.toml');
+  const { settings = {}, startAt, servers = serversIn(env) } = options;
+  const ground = servers === null ? null : await prepareGround(servers, options.name ?? 'test');
+  const name = ground?.name ?? options.name ?? 'test';
+  const clock = ground === null ? createManualClock(startAt?.getTime() ?? newYear) : realTime;
+  const base = ground === null ? embedded : { ...embedded, ...ground.settings, server: onServers };
+  const config = configFromTable({ ...base, ...settings, name } as Table, '/domain.toml');
   const facts: TelemetryEvent[] = [];
   const messages: TestMessage[] = [];
   const databases: MemoryDatabase[] = [];
@@ -98,7 +109,8 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
   const random = seeded();
   const loopOptions = observedLoops(clock, random, emit);
   const providers = openProviders(config, { clock, random, emit, loopOptions, observer });
-  const handlers = givenHandlers(options.handlers, config.domain);
+  const given = givenHandlers(options.handlers, config.domain);
+  const handlers = ground === null ? given : given.map(ground.handlerOf);
   const catalog = await catalogIn(options.handlers, config);
   const worker = createWorker(config, handlers, ['relay', 'subscriptions'], providers, {
     id: 'test',
@@ -124,21 +136,47 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
   async function write(checked: Raised): Promise<undefined> {
     await defaultOf(providers.databases).write([checked]);
   }
+  /** What was sent and not awaited: written one after the other, so that it keeps its order. */
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = (message: Raised): Promise<unknown> => {
+    if (ground === null) return send(message);
+    const next = last.then(() => send(message));
+    last = next.catch(() => undefined);
+    return next;
+  };
+  const sent = async (): Promise<void> => void (await last);
   const ofHandler = (event: TelemetryEvent, handler: string) =>
     'subscription' in event && event.subscription === handler;
 
+  let look: Look | null = null;
+  const lookAgain = async () => {
+    look = ground === null ? null : await ground.look();
+  };
+
   return {
     clock,
-    messages,
-    process: (type, data, given) =>
-      send(raisedCommand(type, data, given, { ...lineage, domain: config.domain.normalized })),
-    raise: (type, given) =>
-      send(raisedEvent(type, given, { ...lineage, domain: config.domain.normalized })).then(() => undefined),
-    async publish(stream, payload) {
-      await providers.broker('default').publish([{ stream, body: JSON.stringify(payload), key: null }]);
+    get messages() {
+      return look === null ? messages : look.messages;
     },
-    settle: () => settle(worker.watched, clock),
-    advance: (ms) => clock.advance(ms),
+    process: (type, data, given) =>
+      inTurn(raisedCommand(type, data, given, { ...lineage, domain: config.domain.normalized })),
+    raise: (type, given) =>
+      inTurn(raisedEvent(type, given, { ...lineage, domain: config.domain.normalized })).then(() => undefined),
+    async publish(stream, payload) {
+      await providers
+        .broker('default')
+        .publish([{ stream: ground?.streamOf(stream) ?? stream, body: JSON.stringify(payload), key: null }]);
+    },
+    async settle() {
+      await sent();
+      await (ground === null ? settle(worker.watched, clock) : settleReally(worker.watched, realTime));
+      await lookAgain();
+    },
+    async advance(ms) {
+      await sent();
+      await clock.advance(ms);
+      await lookAgain();
+    },
     handled: (handler, outcome = 'ok') =>
       facts.filter((each) => each.event === 'delivery.handled' && ofHandler(each, handler) && each.outcome === outcome)
         .length,
@@ -151,11 +189,13 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
       );
     },
     documents: (collection) =>
-      Object.fromEntries(
-        databases.flatMap(({ collections }) =>
-          [...(collections.get(collection) ?? [])].map(([id, text]) => [id, JSON.parse(text) as JsonObject]),
-        ),
-      ),
+      look !== null
+        ? (look.documents.get(collection) ?? {})
+        : Object.fromEntries(
+            databases.flatMap(({ collections }) =>
+              [...(collections.get(collection) ?? [])].map(([id, text]) => [id, JSON.parse(text) as JsonObject]),
+            ),
+          ),
     async appended(category, id) {
       const full = categoryOf(config.domain.normalized, category);
       const stored = await providers.eventStore.store.readStream(streamOf(full, id), 0, Number.MAX_SAFE_INTEGER);
@@ -170,49 +210,17 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
     async stop() {
       soft.abort();
       hard.abort();
-      await clock.advance(10_000);
+      if (ground === null) await clock.advance(10_000);
       await running;
       await providers.close();
+      await ground?.clear();
     },
   };
 }
 
-const embedded = {
-  enable_outbox: true,
-  databases: { default: { provider: 'memory' } },
-  brokers: { default: { provider: 'inline' } },
-  event_store: { provider: 'memory' },
-  server: {
-    default_subscription_type: 'stream',
-    // One process, which hears of everything: to look again and again would only cost the clock's time.
-    partitioning: { poll_interval_seconds: 60, heartbeat_interval_seconds: 1_200, lease_ttl_ms: 3_600_000 },
-  },
-};
-
-/** The same numbers in every run, so that a test sees the same delays. Lehmer's generator. */
-function seeded(): Random {
-  let state = 42;
-  return () => {
-    state = (state * 48_271) % 2_147_483_647;
-    return state / 2_147_483_647;
-  };
-}
-
-const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-
-/** The schemas of `[schemas] path`, and the upcasters of the modules. */
-async function catalogIn(modules: TestDomainOptions['handlers'], { schemas: settings }: Config): Promise<Catalog> {
-  const { upcasts, faults: ofUpcasters } = upcastersIn('test', Object.entries(modules));
-  const schemas = await loadSchemas(settings.path);
-  const { catalog, faults } = createCatalog(settings, schemas, upcasts);
-  const bad = ofUpcasters.map(({ name, place, sentence }) => ({
-    code: 'bad_upcaster',
-    where: place,
-    message: `${name}: ${sentence}`,
-  }));
-  const all = [...schemas.faults, ...bad, ...faults];
-  if (all.length > 0) throw new ConfigError(all);
-  return catalog;
+function serversIn(environment: typeof env): TestServers | null {
+  const { DOMAIND_TEST_DATABASE: databaseUri = '', DOMAIND_TEST_REDIS: redisUrl = '' } = environment;
+  return databaseUri === '' || redisUrl === '' ? null : { databaseUri, redisUrl };
 }
 
 const toTestMessage = ({ kind, name, category, id, dataText }: NewMessage): TestMessage => ({
@@ -222,16 +230,6 @@ const toTestMessage = ({ kind, name, category, id, dataText }: NewMessage): Test
   id,
   data: JSON.parse(dataText) as JsonObject,
 });
-
-async function settle(watched: Watched, clock: ManualClock): Promise<void> {
-  const until = clock.now() + dayMs;
-  // Twice: what is looked up one after the other may move from what is still to be seen to what was seen.
-  for (let quiet = 0, stepMs = 1; quiet < 2; stepMs = Math.min(60_000, stepMs * 2)) {
-    await clock.advance(stepMs);
-    quiet = (await isQuiet(watched)) ? quiet + 1 : 0;
-    if (clock.now() > until) throw new DomaindError('not_settled', 'something is still to be done after a day');
-  }
-}
 
 function defaultOf(databases: ReadonlyMap<string, Database>): Database {
   const [first] = databases.values();

@@ -115,9 +115,10 @@ export interface HandlerContext {
   raise<Name extends MessageName>(name: Name, options: RaiseOptions<Payloads[Name]>): void;
   /**
    * A command, written to the outbox in the same transaction. With `command_processing = "sync"` it is handled at once,
-   * in the same transaction, and this is what its handler returns; else there is nothing to wait for.
+   * in the same transaction, and this is a promise of what its handler returns, which the commit waits for; else there is
+   * nothing to wait for.
    */
-  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ProcessOptions): Promise<unknown>;
+  process<Name extends MessageName>(name: Name, data: Payloads[Name], options: ProcessOptions): unknown;
   /**
    * Events of an event-sourced aggregate, appended to its stream in the event store at the commit, and with an outbox
    * published from there too. Where the event store is in the handler's database, all of that is one transaction. The

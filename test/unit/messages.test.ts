@@ -352,7 +352,10 @@ describe('a command with an idempotency key that is handled where it is sent', (
       assert.deepEqual(await place('b', 'one'), { order_id: 'a', place: 1 });
       assert.deepEqual(await place('b', 'two'), { order_id: 'b', place: 2 });
       for (const _ of [1, 2]) {
-        await assert.rejects(place('bad', 'three'), { name: 'NonRetryableError', message: 'no such book' });
+        await assert.rejects(Promise.resolve(place('bad', 'three')), {
+          name: 'NonRetryableError',
+          message: 'no such book',
+        });
       }
       assert.equal(calls, 3);
       const [first, second] = await Promise.allSettled([place('c', 'four'), place('c', 'four')]);
