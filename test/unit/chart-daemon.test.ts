@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { tools } from '../../scripts/deploy-tools.mjs';
+import { tools, toolsAdvice } from '../../scripts/deploy-tools.mjs';
 import { commands } from '../../src/cli/commands.ts';
 import { createHealthState } from '../../src/telemetry/health.ts';
+import { createHealthAnswers } from '../../src/telemetry/health-answers.ts';
 import { createHealthServer } from '../../src/telemetry/health-server.ts';
 import type { Container, Manifest } from '../support/chart.ts';
 import { chart, containersOf, features, only, podOf, renderFeature, withTools } from '../support/chart.ts';
@@ -15,6 +17,15 @@ import { createManualClock } from '../support/manual-clock.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const text = (file: string): string => readFileSync(join(root, file), 'utf8');
 const imageEntry = /^ENTRYPOINT (.*)$/m.exec(text('Dockerfile'))?.[1] ?? '';
+
+describe('the suites beside the templates', withTools(tools.helmUnittest), () => {
+  it('pass, by the engine of Helm 3', () => {
+    assert.ok(existsSync(tools.helmUnittest), toolsAdvice);
+    const { status, stdout, stderr } = spawnSync(tools.helmUnittest, [chart], { encoding: 'utf8' });
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /^Tests: +\d+ passed/m);
+  });
+});
 
 describe('the chart, held against the daemon', withTools(tools.helm), () => {
   let manifests: readonly Manifest[] = [];
@@ -60,10 +71,12 @@ describe('the chart, held against the daemon', withTools(tools.helm), () => {
     const health = createHealthServer(
       { host: '127.0.0.1', port: 0 },
       {
-        state: createHealthState(),
-        metrics: { contentType: 'text/plain', text: async () => '' },
-        version: '0',
-        clock: createManualClock(0),
+        ask: createHealthAnswers({
+          state: createHealthState(),
+          metrics: { contentType: 'text/plain', text: async () => '' },
+          version: '0',
+          clock: createManualClock(0),
+        }),
         emit: () => undefined,
       },
     );
