@@ -12,7 +12,7 @@ import type { Shutdown } from '../runtime/service.ts';
 import type { Emit } from '../telemetry/event.ts';
 import { createEmit } from '../telemetry/fan-out.ts';
 import { createHealthState, followEvents } from '../telemetry/health.ts';
-import { createHealthServer } from '../telemetry/health-server.ts';
+import { createHealthAnswers } from '../telemetry/health-answers.ts';
 import type { HttpServer } from '../telemetry/http-server.ts';
 import { createIngressServer } from '../telemetry/ingress.ts';
 import { createLineWriter } from '../telemetry/line-writer.ts';
@@ -28,8 +28,11 @@ import { createAccept } from './accept.ts';
 import { banner } from './banner.ts';
 import { followFaults, internalFault } from './faults.ts';
 import type { Io } from './io.ts';
+import { countJoined, joinsIn } from './joined.ts';
+import type { Member } from './member.ts';
 import { stopWhenIdle } from './until-idle.ts';
 import { version } from './version.ts';
+import type { Stalled } from './watchdog.ts';
 import { startWatchdog } from './watchdog.ts';
 
 export interface ServeOptions {
@@ -40,6 +43,8 @@ export interface ServeOptions {
   readonly dryRun: boolean;
   /** What is printed in place of the banner; null: the banner. */
   readonly show?: ((plan: readonly PlanRow[]) => string) | null;
+  /** Where this process is one of several. */
+  readonly member?: Member | null;
   /** What is said below the banner, given the port of the ingress or null. */
   readonly greeting: (worker: Worker, ingressPort: number | null) => readonly string[];
 }
@@ -52,7 +57,7 @@ const lastWordsMs = 1_000;
  * and MisconfiguredError for what must be mended, and UnavailableError when something needed stays away too long.
  */
 export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): Promise<number> {
-  const { config, warnings, parts, untilIdle, dryRun, show = null, greeting } = options;
+  const { config, warnings, parts, untilIdle, dryRun, show = null, member = null, greeting } = options;
   const { health, ingress, drainTimeoutMs, lanes, maxLingeringHandlers, stall } = config.server;
   const clock = systemClock;
   const startedAt = clock.monotonic();
@@ -60,9 +65,10 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     { fd: 2, maxHeld: maxLogHeld },
     { clock, onDropped: (count) => emit({ event: 'log.lines_dropped', count }) },
   );
-  const terminal = { isTty: process.stderr.isTTY === true, columns: process.stderr.columns || 100 };
+  const own = { isTty: process.stderr.isTTY === true, columns: process.stderr.columns || 100 };
+  const terminal = member?.terminal ?? own;
   const color = terminal.isTty && !io.environment['NO_COLOR'];
-  const log = createLog(config.logging, { lines, clock, color, ...terminal });
+  const log = createLog(config.logging, { lines, clock, color, worker: member?.number ?? null, ...terminal });
   const state = createHealthState();
   const metrics = createMetrics(
     { version, laneSuffix: lanes?.suffix ?? null },
@@ -93,7 +99,16 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     running,
     handlerLog: log.handlerLog,
   });
-  const servers: HttpServer[] = [];
+  const ask = createHealthAnswers({ state, metrics, version, clock });
+  member?.answer(ask);
+  const onStalled = (stalled: Stalled) => member?.say({ kind: 'stalled', ...stalled });
+  const watchdog = dryRun
+    ? null
+    : startWatchdog(
+        { ...stall, health: health.enabled && member === null ? health : null },
+        { emit, running, flush, ask, onStalled },
+      );
+  let receiver: HttpServer | null = null;
   const permitExit = faults.forbidExit();
   try {
     emit({ event: 'daemon.started', domain: config.domain.name, version, pid: process.pid });
@@ -103,17 +118,17 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     );
     for (const warning of [...warnings, ...ofHandlers, ...unmatched]) emit({ event: 'config.warned', warning });
     if (config.withoutEffect.length > 0) emit({ event: 'config.key_without_effect', keys: config.withoutEffect });
-    if (health.enabled && !dryRun) servers.push(createHealthServer(health, { state, metrics, version, clock, emit }));
-    const ports = await startAll(servers);
-    await worker.connect(shutdown.soft);
+    const [listening] = await Promise.all([watchdog?.listening ?? null, worker.connect(shutdown.soft)]);
+    const healthPort = member === null ? listening : member.healthPort;
     const width = io.isTty ? io.width : Number.POSITIVE_INFINITY;
-    io.out(show?.(worker.plan) ?? banner(worker.plan, { width, healthPort: ports[0] ?? null, health }));
+    if (member?.speaks !== false) io.out(show?.(worker.plan) ?? banner(worker.plan, { width, healthPort, health }));
     if (dryRun) return 0;
-    const receiver = ingress.enabled
-      ? createIngressServer(ingress, { accept: createAccept(config, providers, catalog, worker.handleNow), emit })
-      : null;
-    const ingressPort = receiver === null ? null : await receiver.start();
-    if (receiver !== null) servers.push(receiver);
+    if (ingress.enabled) {
+      const accept = createAccept(config, providers, catalog, worker.handleNow);
+      const shared = await member?.ingress();
+      receiver = createIngressServer(ingress, { accept, emit, ...(shared === undefined ? {} : { shared }) });
+    }
+    const ingressPort = (await receiver?.start()) ?? null;
     for (const line of greeting(worker, ingressPort)) io.out(line);
 
     const idle = new AbortController();
@@ -129,56 +144,22 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
         hard.abort();
       });
     });
-    const watchdog = startWatchdog(stall, { emit, running, flush });
     const working = worker.run({ soft, hard: hard.signal });
     const ready = parts.includes('subscriptions') ? joined.reached(joinsIn(worker.plan)) : Promise.resolve();
-    void ready.then(() => emit({ event: 'daemon.ready', duration_ms: Math.round(clock.monotonic() - startedAt) }));
+    void ready.then(() => {
+      emit({ event: 'daemon.ready', duration_ms: Math.round(clock.monotonic() - startedAt) });
+      member?.say({ kind: 'ready' });
+    });
     if (untilIdle) void ready.then(() => stopWhenIdle(worker.watched, idle, clock));
-    await working.finally(() => watchdog.close());
+    await working;
     emit({ event: 'daemon.stopped', duration_ms: Math.round(clock.monotonic() - startedAt) });
     return faults.signal.aborted ? internalFault : 0;
   } finally {
     permitExit();
-    await Promise.all(servers.map((server) => server.stop(AbortSignal.timeout(500))));
+    await Promise.all([receiver?.stop(AbortSignal.timeout(500)), watchdog?.close()]);
     await providers.close();
     await log.flush(lastWordsMs);
   }
-}
-
-async function startAll(servers: readonly HttpServer[]): Promise<readonly number[]> {
-  const ports: number[] = [];
-  for (const server of servers) ports.push(await server.start());
-  return ports;
-}
-
-/** How many groups are joined: that of each handler, for its partitions once more, and each category of the event store. */
-const joinsIn = (plan: Worker['plan']): number =>
-  plan.reduce((sum, { settings, streams, partitions }) => {
-    if (settings.type === 'event_store') return sum + streams.length;
-    return sum + (partitions === null ? 1 : 2);
-  }, 0);
-
-/** Resolves when so many subscriptions have joined their groups, or stand by: from then on nothing that is sent is missed. */
-function countJoined(): { readonly emit: Emit; reached(count: number): Promise<void> } {
-  let joined = 0;
-  let waiting: { readonly count: number; readonly resolve: () => void } | null = null;
-  const standing = new Set<string>();
-  return {
-    emit(fact) {
-      if (fact.event !== 'subscription.started' && fact.event !== 'subscription.standing_by') return;
-      const key = `${fact.subscription} ${fact.stream}`;
-      if (standing.has(key)) return;
-      if (fact.event === 'subscription.standing_by') standing.add(key);
-      joined += 1;
-      if (waiting !== null && joined >= waiting.count) waiting.resolve();
-    },
-    reached: (count) =>
-      joined >= count
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            waiting = { count, resolve };
-          }),
-  };
 }
 
 const reasonOf = ({ reason }: AbortSignal): string => (typeof reason === 'string' ? reason : toError(reason).message);

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server } from 'node:net';
 import type { IngressConfig } from '../config/config.ts';
 import type { Json, JsonObject } from '../message/message.ts';
 import { formatTraceparent } from '../message/traceparent.ts';
@@ -22,6 +23,8 @@ import { isAnswer, readRequest } from './ingress-request.ts';
 export interface IngressDeps {
   readonly accept: Accept;
   readonly emit: Emit;
+  /** A socket that other processes take messages from too. */
+  readonly shared?: Server;
   /** Other than the usual 5 s for the headers, 30 s for a request, looked at every second. */
   readonly limits?: HttpLimits;
 }
@@ -38,7 +41,7 @@ const retryAfterSeconds = 5;
  */
 export function createIngressServer(config: Omit<IngressConfig, 'enabled'>, deps: IngressDeps): HttpServer {
   const { host, port, token, maxBodyBytes } = config;
-  const { accept, emit, limits = limitsOfSenders } = deps;
+  const { accept, emit, shared, limits = limitsOfSenders } = deps;
   if (token === null && !isLoopback(host)) {
     throw new MisconfiguredError(
       'ingress_token_missing',
@@ -89,7 +92,8 @@ export function createIngressServer(config: Omit<IngressConfig, 'enabled'>, deps
     return accept.event(wanted.name, wanted.category, wanted.id, payload, wanted.options);
   }
 
-  return createHttpServer({ server: 'ingress', host, port, maxConnections, limits }, { respond, emit });
+  const listener = { server: 'ingress', host, port, maxConnections, limits } as const;
+  return createHttpServer(shared === undefined ? listener : { ...listener, shared }, { respond, emit });
 }
 
 /** Whether a host, as configured or as in a Host header without its port, is this machine's own. */

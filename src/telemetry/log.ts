@@ -37,6 +37,8 @@ export interface LogDeps {
   readonly color: boolean;
   /** The terminal's width; 100 where it has none. */
   readonly columns: number;
+  /** Which of several processes writes it; null or left out where there is one. */
+  readonly worker?: number | null;
 }
 
 const severity = { trace: 10, debug: 20, info: 30, warn: 40, error: 50, fatal: 60, silent: 100 } as const;
@@ -48,7 +50,7 @@ const maxListed = 50;
 /** The log: facts and handlers' words become lines of JSON, or of the console's format, behind one scrubber. */
 export function createLog(config: LoggingConfig, deps: LogDeps): Log {
   const { level, format, redact: redacted, slowHandlerThresholdMs } = config;
-  const { lines, clock, isTty, color, columns } = deps;
+  const { lines, clock, isTty, color, columns, worker = null } = deps;
   const threshold = severity[level];
   const verbose = threshold <= severity.debug;
   const redact = createRedact(redacted);
@@ -63,7 +65,7 @@ export function createLog(config: LoggingConfig, deps: LogDeps): Log {
   const out = pino(
     {
       level,
-      base: null,
+      base: worker === null ? null : { worker },
       timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (err: unknown) => err },
@@ -156,7 +158,7 @@ function bounded(key: string, value: unknown): unknown {
   return value;
 }
 
-const reserved = new Set(['level', 'time', 'msg']);
+const reserved = new Set(['level', 'time', 'msg', 'worker']);
 
 /** Facts that would take the place of what the line says itself get another name. */
 function apart(facts: { readonly [key: string]: unknown }, bindings: LogBindings): { readonly [key: string]: unknown } {

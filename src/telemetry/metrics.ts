@@ -24,8 +24,11 @@ export interface Metrics {
   /** Hears every fact and counts it. */
   readonly emit: Emit;
   readonly contentType: string;
-  /** All metrics in the text format of Prometheus. Waits at most a second for gauges that are slow to look up. */
-  text(): Promise<string>;
+  /**
+   * All metrics in the text format of Prometheus. Waits at most a second for gauges that are slow to look up; without
+   * `stores`, which are looked at where left out, none is.
+   */
+  text(stores?: boolean): Promise<string>;
 }
 
 /** One rendering serves all scrapes of a second. */
@@ -143,9 +146,9 @@ export function createMetrics(config: MetricsConfig, deps: MetricsDeps): Metrics
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 25 });
   for (const name of unwanted) registry.removeSingleMetric(name);
 
-  let rendered: { readonly text: Promise<string>; readonly at: Millis } | null = null;
-  const render = async () => {
-    gauges = await snapshot();
+  let rendered: { readonly text: Promise<string>; readonly at: Millis; readonly stores: boolean } | null = null;
+  const render = async (stores: boolean) => {
+    gauges = stores ? await snapshot() : null;
     return `${await registry.metrics()}\n${tallies.render()}`;
   };
 
@@ -155,9 +158,10 @@ export function createMetrics(config: MetricsConfig, deps: MetricsDeps): Metrics
       state.emit(fact);
     },
     contentType: registry.contentType,
-    text() {
+    text(stores = true) {
       const now = clock.monotonic();
-      if (rendered === null || now - rendered.at >= renderedForMs) rendered = { text: render(), at: now };
+      if (rendered === null || rendered.stores !== stores || now - rendered.at >= renderedForMs)
+        rendered = { text: render(stores), at: now, stores };
       return rendered.text;
     },
   };

@@ -5,6 +5,7 @@ import { systemClock } from '../../src/runtime/clock.ts';
 import { MisconfiguredError } from '../../src/runtime/errors.ts';
 import type { TelemetryEvent } from '../../src/telemetry/event.ts';
 import { createHealthState } from '../../src/telemetry/health.ts';
+import { createHealthAnswers } from '../../src/telemetry/health-answers.ts';
 import { createHealthServer } from '../../src/telemetry/health-server.ts';
 import type { HttpServer } from '../../src/telemetry/http-server.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -23,7 +24,8 @@ function given(config: { readonly host?: string; readonly port?: number } = {}, 
     { version: '0.1.0', laneSuffix: null },
     { clock: systemClock, collect: async () => gauges, onCollectError: () => undefined },
   );
-  const deps = { state, metrics, version: '0.1.0', clock: systemClock, emit, ...(limits ? { limits } : {}) };
+  const ask = createHealthAnswers({ state, metrics, version: '0.1.0', clock: systemClock });
+  const deps = { ask, emit, ...(limits ? { limits } : {}) };
   return { state, events, server: createHealthServer({ host: '127.0.0.1', port: 0, ...config }, deps) };
 }
 
