@@ -4,6 +4,7 @@ import type { Clock, Millis } from '../runtime/clock.ts';
 import type { Emit } from '../telemetry/event.ts';
 import type { OwnedKey } from './partition-key.ts';
 import { isIdle, ownedKey } from './partition-key.ts';
+import { createKnownKeys } from './partition-known.ts';
 
 export interface PartitionOwnerDeps {
   /** The handler's name. */
@@ -58,12 +59,7 @@ export function createPartitionOwner(config: ServerConfig['partitioning'], deps:
   const { leaseTtlMs, heartbeatEveryMs, reapIdleMs } = config;
   const { name, stream, group, groups, partitions, clock, emit, onTurn, runs } = deps;
   const owned = new Map<string, OwnedKey>();
-  /** All keys there are, as far as is known. */
-  let known = new Set<string>();
-  let seen = new Set<string>();
-  let cursor: string | null = null;
-  let complete = false;
-  let cycled = false;
+  const known = createKnownKeys(partitions);
   let freed = new Set<string>();
   let members = 1;
   let countedAt = Number.NEGATIVE_INFINITY;
@@ -99,24 +95,6 @@ export function createPartitionOwner(config: ServerConfig['partitioning'], deps:
     tally.lost += 1;
   }
 
-  /** One page of the index; at first, all of them. */
-  async function discover(): Promise<void> {
-    cycled = false;
-    do {
-      const page = await partitions.keys(cursor);
-      for (const key of page.keys) {
-        seen.add(key);
-        known.add(key);
-      }
-      cursor = page.next;
-      if (cursor !== null) continue;
-      known = seen;
-      seen = new Set();
-      cycled = true;
-      complete = true;
-    } while (!complete);
-  }
-
   const share = () => Math.ceil(known.size / Math.max(1, members));
 
   /** What was given back is tried first, then the others in turn, for as long as there are any to be had. */
@@ -125,7 +103,7 @@ export function createPartitionOwner(config: ServerConfig['partitioning'], deps:
     freed = new Set();
     if (wish.length > 0 && clock.monotonic() - countedAt > freshCountMs) await count();
     if (share() <= owned.size) return;
-    if (trial.length === 0) trial = [...known];
+    if (trial.length === 0) trial = known.all();
     const isFree = (key: string) => !owned.has(key) && !runs(key);
     for (let taken = 1; taken > 0 && owned.size < share(); ) {
       const wanted = wish.splice(0).filter(isFree);
@@ -156,8 +134,9 @@ export function createPartitionOwner(config: ServerConfig['partitioning'], deps:
     await partitions.release(keys.map(({ lease }) => lease));
   }
 
-  async function evenOut(): Promise<void> {
-    if (cycled) await giveBack([...owned.values()].filter((key) => isIdle(key) && !known.has(key.lease.key)));
+  /** `complete`: all keys there are are known. */
+  async function evenOut(complete: boolean): Promise<void> {
+    if (complete) await giveBack([...owned.values()].filter((key) => isIdle(key) && !known.has(key.lease.key)));
     const above = Math.min(keysARound, owned.size - share());
     if (above > 0) await giveBack([...owned.values()].filter(isIdle).slice(0, above));
   }
@@ -221,8 +200,7 @@ export function createPartitionOwner(config: ServerConfig['partitioning'], deps:
       try {
         await beat();
         if (draining) return;
-        await discover();
-        await evenOut();
+        await evenOut(await known.look());
         await take();
         lookAgain();
         await reap();
@@ -235,7 +213,6 @@ export function createPartitionOwner(config: ServerConfig['partitioning'], deps:
       for (const { key, freed: isFree } of hints) {
         if (owned.has(key) || (known.has(key) && !isFree)) continue;
         known.add(key);
-        seen.add(key);
         freed.add(key);
         worthALook = true;
       }

@@ -1,14 +1,15 @@
 import type { Consumer, Delivery, ReadRequest, Settlement } from '../broker/broker.ts';
-import type { Fenced, PartitionReply } from '../broker/partition.ts';
+import type { Fenced } from '../broker/partition.ts';
 import type { ServerConfig } from '../config/config.ts';
 import { keyInPartition } from '../message/stream-name.ts';
 import type { Millis } from '../runtime/clock.ts';
 import { createWake } from '../runtime/wake.ts';
 import { keyOf } from './in-hand.ts';
 import type { OwnedKey } from './partition-key.ts';
-import { enqueue, lookThrough, mayHandOut, mayRead } from './partition-key.ts';
 import type { PartitionOwner, PartitionOwnerDeps } from './partition-owner.ts';
 import { createPartitionOwner } from './partition-owner.ts';
+import { createPartitionQueue } from './partition-queue.ts';
+import { createPartitionReading } from './partition-reading.ts';
 
 export interface PartitionSourceDeps extends Omit<PartitionOwnerDeps, 'onTurn' | 'runs' | 'stream'> {
   readonly owner: string;
@@ -33,16 +34,8 @@ export interface PartitionSource {
   running(delivery: Delivery): () => void;
 }
 
-/** Entries of a key that wait in memory: enough that a hot key does not wait for a round trip each. */
-const entriesAKey = 16;
-/** Of large bodies, fewer. */
-const bytesAKey = 256 * 1024;
-const keysARead = 128;
 /** Heartbeats of the subscription. */
 const forgottenAfter = 5;
-const pendingAPage = 1_000;
-/** How long a key that cannot be read is left alone. */
-const pauseMs: Millis = 30_000;
 
 /** Feeds the one loop of subscriptions with partitions: all keys of this process through one read. */
 export function createPartitionSource(
@@ -51,17 +44,9 @@ export function createPartitionSource(
 ): PartitionSource {
   const { name, group, groups, owner: ownerName, categories, inOrder, partitions, clock, emit } = deps;
   const stream = categories.join(', ');
-  /** Keys to be read, and keys with something to hand out, in turn. */
-  const turns = new Set<OwnedKey>();
-  const offers = new Set<OwnedKey>();
-  /** Those with deliveries in hand. */
-  const busy = new Set<OwnedKey>();
   const runs = new Map<string, number>();
-  const wake = createWake(clock);
   const look = createWake(clock);
-  let lost: string[] = [];
-  let averageBytes = 1_024;
-
+  const queue = createPartitionQueue({ inOrder, clock, owns: (key) => owner.owned.get(key.lease.key) === key });
   const owner = createPartitionOwner(config, {
     name,
     stream,
@@ -70,14 +55,17 @@ export function createPartitionSource(
     partitions,
     clock,
     emit,
-    onTurn: turn,
+    onTurn: queue.turn,
     runs: (key) => runs.has(key),
   });
-
-  function turn(keys: readonly OwnedKey[]): void {
-    for (const key of keys) turns.add(key);
-    if (keys.length > 0) wake.notify();
-  }
+  const { fill, lookThroughAgain, lost } = createPartitionReading({
+    partitions,
+    queue,
+    inOrder,
+    clock,
+    onLost: owner.lose,
+    onFailed: (of, err) => emit({ event: 'partition.failed', subscription: name, stream: of, err }),
+  });
 
   const nameIn = ({ stream: of }: Delivery): string => {
     for (const category of categories) {
@@ -105,116 +93,12 @@ export function createPartitionSource(
     return { ours, others };
   }
 
-  /** A delivery is out of hand: the next of its key may follow. */
   function free(key: OwnedKey, delivery: Delivery): void {
-    key.out.delete(keyOf(delivery));
-    if (key.out.size === 0) busy.delete(key);
     if (key.blockedBy === keyOf(delivery)) {
       key.blockedBy = null;
       owner.changed();
     }
-    key.activeAt = clock.monotonic();
-    offer(key);
-  }
-
-  function offer(key: OwnedKey): void {
-    if (key.queue.length > 0) offers.add(key);
-    else if (key.more || key.recovery !== null) turns.add(key);
-    wake.notify();
-  }
-
-  function handOut(count: number, wanted: (delivery: Delivery) => boolean): readonly Delivery[] {
-    const handed: Delivery[] = [];
-    const now = clock.monotonic();
-    for (const key of offers) {
-      if (handed.length >= count) break;
-      if (owner.owned.get(key.lease.key) !== key || key.queue.length === 0) {
-        offers.delete(key);
-        continue;
-      }
-      while (handed.length < count && mayHandOut(key, inOrder, now)) {
-        const [next] = key.queue;
-        if (next === undefined || !wanted(next)) break;
-        key.queue.shift();
-        key.out.set(keyOf(next), { delivery: next, seenAt: now });
-        busy.add(key);
-        handed.push(next);
-      }
-      if (key.queue.length === 0 || (inOrder && key.out.size > 0)) offers.delete(key);
-      if (key.queue.length === 0 && key.more) turns.add(key);
-    }
-    return handed;
-  }
-
-  /** Reads some of the keys whose turn it is; false where there were none. */
-  async function fill(count: number): Promise<boolean> {
-    const now = clock.monotonic();
-    const chosen: OwnedKey[] = [];
-    for (const key of turns) {
-      if (chosen.length >= Math.max(keysARead, count)) break;
-      turns.delete(key);
-      if (owner.owned.get(key.lease.key) !== key) continue;
-      if (mayRead(key, now)) chosen.push(key);
-      else key.more = true;
-    }
-    if (chosen.length === 0) return false;
-    const perKey = Math.max(1, Math.min(entriesAKey, Math.floor(bytesAKey / averageBytes)));
-    let replies: readonly PartitionReply[] | null = null;
-    try {
-      replies = await partitions.read(
-        chosen.map(({ lease, recovery: from }) => ({ lease, count: from === null ? perKey : pendingAPage, from })),
-      );
-    } finally {
-      // What the lost answer brought is pending for us by now.
-      if (replies === null) for (const key of chosen) lookThroughAgain(key);
-    }
-    for (const [index, key] of chosen.entries()) {
-      const reply = replies[index];
-      if (reply !== undefined) received(key, reply);
-    }
-    return true;
-  }
-
-  function lookThroughAgain(key: OwnedKey): void {
-    key.recovery = lookThrough(partitions.streamsOf(key.lease.key).length);
-    turns.add(key);
-  }
-
-  function received(key: OwnedKey, { owned, deliveries, more, lost: gone, error }: PartitionReply): void {
-    if (!owned) {
-      owner.lose(key);
-      return;
-    }
-    if (error !== null) {
-      key.pausedUntil = clock.monotonic() + pauseMs;
-      emit({
-        event: 'partition.failed',
-        subscription: name,
-        stream: partitions.streamsOf(key.lease.key)[1] ?? '',
-        err: error,
-      });
-      return;
-    }
-    lost.push(...gone);
-    for (const { body } of deliveries) averageBytes += (body.length - averageBytes) / 32;
-    enqueue(key, deliveries, inOrder);
-    if (key.recovery === null) key.more = more.length > 0;
-    else recovered(key, deliveries, more);
-    if (deliveries.length > 0) key.activeAt = clock.monotonic();
-    offer(key);
-  }
-
-  function recovered(key: OwnedKey, deliveries: readonly Delivery[], more: readonly string[]): void {
-    const streams = partitions.streamsOf(key.lease.key);
-    const recovery = streams.map((each) => {
-      const last = deliveries.findLast(({ stream: of }) => of === each);
-      return more.includes(each) && last !== undefined ? `(${last.id}` : null;
-    });
-    key.recovery = recovery.every((each) => each === null) ? null : recovery;
-    if (key.recovery !== null) return;
-    key.inherited = false;
-    // What is new has yet to be looked at.
-    key.more = true;
+    queue.free(key, delivery);
   }
 
   function standStill(key: OwnedKey, delivery: Delivery): void {
@@ -250,12 +134,12 @@ export function createPartitionSource(
     const until = clock.monotonic() + blockMs;
     for (;;) {
       if (signal.aborted) return [];
-      const handed = handOut(count, ({ suspect }) => !suspect);
+      const handed = queue.handOut(count, ({ suspect }) => !suspect);
       const leftMs = until - clock.monotonic();
       if (handed.length > 0) return handed;
       if (await fill(count)) continue;
       if (leftMs <= 0) return [];
-      await wake.rest(leftMs, signal);
+      await queue.rest(leftMs, signal);
     }
   }
 
@@ -278,14 +162,10 @@ export function createPartitionSource(
   /** What the subscription has not spoken of for long is not in its hand: it is read again. */
   function findForgotten(): void {
     const before = clock.monotonic() - forgottenAfter * config.heartbeatEveryMs;
-    for (const key of busy) {
-      if (owner.owned.get(key.lease.key) !== key) busy.delete(key);
+    for (const { key, delivery } of queue.unspokenSince(before)) {
       if (runs.has(key.lease.key)) continue;
-      for (const { delivery, seenAt } of [...key.out.values()]) {
-        if (seenAt > before) continue;
-        free(key, delivery);
-        lookThroughAgain(key);
-      }
+      free(key, delivery);
+      lookThroughAgain(key);
     }
   }
 
@@ -319,10 +199,7 @@ export function createPartitionSource(
     heartbeat: stillHeld,
     takeGivenBack: async () => [],
     async reclaim(count) {
-      const deliveries = handOut(count, ({ suspect }) => suspect);
-      const missing = lost;
-      lost = [];
-      return { deliveries, lost: missing };
+      return { deliveries: queue.handOut(count, ({ suspect }) => suspect), lost: lost() };
     },
     async trim(keep) {
       const grown = [...owner.owned.values()].filter((key) => key.grown);
@@ -351,7 +228,7 @@ export function createPartitionSource(
     },
     async hear(ms, signal) {
       const hints = await partitions.hear(ms, signal);
-      turn(hints.flatMap(({ key }) => owner.owned.get(key) ?? []));
+      queue.turn(hints.flatMap(({ key }) => owner.owned.get(key) ?? []));
       if (owner.heard(hints)) look.notify();
     },
     rest: (ms, signal) => look.rest(ms, signal),
