@@ -1,16 +1,39 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const manifest: { readonly version: string } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const lock: { readonly packages: { readonly [path: string]: { readonly dev?: boolean } } } = JSON.parse(
+interface LockedPackage {
+  readonly version?: string;
+  readonly dev?: boolean;
+  readonly optional?: boolean;
+  readonly peer?: boolean;
+}
+const lock: { readonly packages: { readonly [path: string]: LockedPackage } } = JSON.parse(
   readFileSync(join(root, 'package-lock.json'), 'utf8'),
 );
+
+/** Of the tree that is packed, what stands under src and is built; the template of `domaind init` goes as it is. */
+const sourceFiles = (): readonly string[] =>
+  readdirSync(join(source, 'src'), { recursive: true, withFileTypes: true, encoding: 'utf8' })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name).slice(join(source, 'src', '/').length))
+    .map((file) => file.split(sep).join('/'));
 
 const folder = mkdtempSync(join(tmpdir(), 'domaind-package-'));
 const source = join(folder, 'source');
@@ -35,7 +58,15 @@ function succeed(cwd: string, command: string, ...args: readonly string[]): stri
 
 /** The tree again, so that building it here disturbs nobody who uses dist there. */
 function copyTree(): void {
-  const wanted = ['src', 'config', 'scripts', 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
+  const wanted = [
+    'src',
+    'config',
+    'scripts',
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+  ];
   for (const name of [...wanted, 'README.md', 'CHANGELOG.md', 'LICENSE']) {
     cpSync(join(root, name), join(source, name), { recursive: true });
   }
@@ -70,11 +101,54 @@ describe('the npm package', () => {
     succeed(app, 'npm', 'install', '--offline', '--ignore-scripts', '--no-audit', join(folder, packed.filename));
   });
 
-  it('holds what runs, its data and its papers, and nothing else', () => {
-    const tops = new Set(packed.files.map(({ path }) => path.split('/')[0]));
-    assert.deepEqual([...tops].sort(), ['CHANGELOG.md', 'LICENSE', 'README.md', 'config', 'dist', 'package.json']);
-    const strangers = packed.files.filter(({ path }) => /(?<!\.d)\.ts$|lint\.json$/.test(path));
-    assert.deepEqual(strangers, []);
+  it('holds what is made of src, its data, its bill of materials and its papers, and nothing else', () => {
+    const made = sourceFiles().flatMap((file) =>
+      /\.ts$/.test(file) ? [file.replace(/\.ts$/, '.d.ts'), file.replace(/\.ts$/, '.js')] : [file],
+    );
+    assert.deepEqual(
+      packed.files.map(({ path }) => path).sort(),
+      [
+        'CHANGELOG.md',
+        'LICENSE',
+        'README.md',
+        'config/domain.schema.json',
+        'config/profiles.json',
+        'package.json',
+        'dist/sbom.cdx.json',
+        ...made.map((file) => `dist/${file}`),
+      ].sort(),
+    );
+  });
+
+  it('runs no script when it is installed', () => {
+    const { scripts }: { readonly scripts: { readonly [name: string]: string } } = JSON.parse(
+      readFileSync(join(app, 'node_modules/domaind/package.json'), 'utf8'),
+    );
+    const installing = ['preinstall', 'install', 'postinstall', 'prepare', 'preprepare', 'postprepare'];
+    assert.deepEqual(
+      installing.filter((name) => name in scripts),
+      [],
+    );
+    // npm takes a gyp file for an install script.
+    assert.equal(existsSync(join(app, 'node_modules/domaind/binding.gyp')), false);
+  });
+
+  it('has a bill of materials of every package that it brings', () => {
+    const bill: {
+      readonly bomFormat: string;
+      readonly metadata: { readonly component: { readonly name: string; readonly version: string } };
+      readonly components: readonly { readonly purl: string }[];
+    } = JSON.parse(readFileSync(join(app, 'node_modules/domaind/dist/sbom.cdx.json'), 'utf8'));
+    assert.equal(bill.bomFormat, 'CycloneDX');
+    assert.equal(bill.metadata.component.name, 'domaind');
+    assert.equal(bill.metadata.component.version, manifest.version);
+    const brought = Object.entries(lock.packages)
+      .filter(([path, { dev, optional, peer }]) => path !== '' && !dev && !optional && !peer)
+      .map(([path, { version }]) => {
+        const name = path.replace(/^.*node_modules\//, '');
+        return `pkg:npm/${name.replace('@', '%40')}@${version}`;
+      });
+    assert.deepEqual(bill.components.map(({ purl }) => purl).sort(), [...new Set(brought)].sort());
   });
 
   it('installs as a command that runs without tsx', () => {
@@ -118,22 +192,40 @@ describe('the npm package', () => {
     assert.match(stderr, /handlers\/broken\.js:1/);
   });
 
-  it('brings types for what it exports', () => {
-    const consumer = join(app, 'consumer.ts');
-    writeFileSync(
-      consumer,
-      `import { commandHandler, NonRetryableError } from 'domaind';
-      import { connect } from 'domaind/client';
-      export const Orders = commandHandler({
-        category: 'order',
-        handles: { PlaceOrder: (command, ctx) => { if (ctx.attempt > 1) throw new NonRetryableError(command.name); } },
-      });
-      // @ts-expect-error: a category is needed
-      export const Wrong = commandHandler({ handles: {} });
-      export const client = connect;`,
-    );
-    const options = ['--noEmit', '--strict', '--module', 'nodenext', '--target', 'es2023', '--skipLibCheck'];
-    const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules/@types')];
-    succeed(app, process.execPath, join(root, 'node_modules/typescript/bin/tsc'), ...options, ...types, consumer);
-  });
+  const project = `
+    import { commandHandler, NonRetryableError, type HandlerContext } from 'domaind';
+    import { connect, type Client } from 'domaind/client';
+    import { testDomain } from 'domaind/testing';
+    export const Orders = commandHandler({
+      category: 'order',
+      handles: { PlaceOrder: (command, ctx) => { if (ctx.attempt > 1) throw new NonRetryableError(command.name); } },
+    });
+    // @ts-expect-error: a category is needed
+    export const Wrong = commandHandler({ handles: {} });
+    export const attemptOf = (ctx: HandlerContext): number => ctx.attempt;
+    export const client: () => Promise<Client> = () => connect();
+    export async function tried(): Promise<number> {
+      const domain = await testDomain({ handlers: { Orders } });
+      domain.process('PlaceOrder', { order_id: 'o-1' }, { category: 'order' });
+      await domain.settle();
+      return domain.deadLetters.length;
+    }`;
+
+  for (const [resolution, compilerOptions] of [
+    ['NodeNext', { module: 'nodenext', moduleResolution: 'nodenext' }],
+    ['a bundler', { module: 'esnext', moduleResolution: 'bundler' }],
+  ] as const) {
+    it(`brings types for what it exports, by the resolution of ${resolution}`, () => {
+      const folder = join(app, compilerOptions.moduleResolution);
+      mkdirSync(folder);
+      writeFileSync(join(folder, 'project.ts'), project);
+      const types = { types: ['node'], typeRoots: [join(root, 'node_modules/@types')] };
+      const strict = { strict: true, noEmit: true, skipLibCheck: true, target: 'es2023', lib: ['es2023'] };
+      writeFileSync(
+        join(folder, 'tsconfig.json'),
+        JSON.stringify({ compilerOptions: { ...strict, ...types, ...compilerOptions }, files: ['project.ts'] }),
+      );
+      succeed(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'));
+    });
+  }
 });

@@ -17,6 +17,8 @@ interface LockedPackage {
 
 const manifest: {
   readonly version: string;
+  readonly license: string;
+  readonly publishConfig: { readonly [setting: string]: unknown };
   readonly dependencies: { readonly [name: string]: string };
   readonly devDependencies: { readonly [name: string]: string };
 } = JSON.parse(text('package.json'));
@@ -65,6 +67,17 @@ describe('the package', () => {
       'prom-client',
       'smol-toml',
     ]);
+  });
+
+  it('is published to all, with its provenance', () => {
+    assert.deepEqual(manifest.publishConfig, { access: 'public', provenance: true });
+  });
+
+  it('says in its papers how to report, how to contribute and under which licence', () => {
+    assert.match(text('SECURITY.md'), /report a vulnerability/i);
+    assert.match(text('CONTRIBUTING.md'), /npm test/);
+    assert.match(text('LICENSE'), /Apache License\s+Version 2\.0/);
+    assert.equal(manifest.license, 'Apache-2.0');
   });
 
   it('needs no install script at run time', () => {
