@@ -132,15 +132,17 @@ async function own(
 const lookEveryMs: Millis = 1_000;
 
 /**
- * The settings of the shared loop. Messages that failed were passed over, so there is time: the first retry waits for
+ * The settings of the shared loop. Messages are handled one after the other unless somebody asks for more: each writes
+ * the position with its effects, and would wait for the others to do so. Messages that failed were passed over, so there is time: the first retry waits for
  * `recovery_interval_seconds` at least. What is given up is always kept as a dead letter: it stays in the log.
  */
 function settingsFor(settings: SubscriptionConfig): SubscriptionConfig {
-  const { retry, recoverEveryMs } = settings;
+  const { retry, recoverEveryMs, origins, concurrency } = settings;
   const { backoff } = retry;
   const baseMs = Math.max(backoff.baseMs, recoverEveryMs ?? 0);
   return {
     ...settings,
+    concurrency: origins.get('concurrency')?.origin === 'default' ? 1 : concurrency,
     retry: {
       ...retry,
       maxAttempts: recoverEveryMs === null ? 1 : retry.maxAttempts,
