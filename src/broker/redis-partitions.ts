@@ -29,7 +29,7 @@ export interface RedisPartitionDeps {
 
 /** Keys a call: a few milliseconds of the server, so that it serves others in between. */
 const keysACall = 250;
-const keysAPage = 1_000;
+const keysAPage = 500;
 
 /**
  * The partitions of one group in Redis. All keys share two connections, and each call is about many of them: 10,000 keys

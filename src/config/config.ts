@@ -18,7 +18,6 @@ export interface Config {
   readonly messageProcessing: 'async' | 'sync';
   readonly handlers: HandlersConfig;
   readonly databases: ReadonlyMap<string, DatabaseConfig>;
-  /** Has `default`. */
   readonly brokers: ReadonlyMap<string, BrokerConfig>;
   readonly eventStore: EventStoreConfig;
   /** Null when `enable_outbox` is false. */
@@ -145,9 +144,8 @@ export interface ServerConfig {
   readonly workers: number;
   readonly drainTimeoutMs: Millis;
   readonly startupTimeoutMs: Millis;
-  /** Handlers that were cut short and still run, beyond which the process is to be started anew. */
   readonly maxLingeringHandlers: number;
-  /** How long the event loop may stand still before it is said where; and before the process ends, null: it does not. */
+  /** How long the event loop may stand still before that is said, and before the process ends; null: it does not. */
   readonly stall: { readonly reportAfterMs: Millis; readonly exitAfterMs: Millis | null };
   readonly health: HttpConfig;
   readonly ingress: IngressConfig;
@@ -208,7 +206,6 @@ export interface SubscriptionConfig {
   readonly sequentialBy: string | null;
   /** The profile in force, or null. */
   readonly profile: string | null;
-  /** Deliveries a read. */
   readonly batchSize: number;
   /** A rest between reads; 0 for none. */
   readonly tickMs: Millis;

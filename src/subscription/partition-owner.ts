@@ -43,9 +43,9 @@ export interface PartitionOwner {
 /** Keys tried, given back or looked at in one round. */
 const keysARound = 500;
 const reapedARound = 50;
-/** Every key is looked at again within so many rounds, hint or not. */
-const roundsASweep = 20;
-const leastASweep = 250;
+/** Every key is looked at again within so many rounds, hint or not, and more of them where that would be too many at once. */
+const roundsASweep = 8;
+const keysASweep = 200;
 /** How much sooner than the broker this process takes a lease for lost. */
 const marginOf = (ttlMs: Millis): Millis => Math.min(1_000, ttlMs / 10);
 const freshCountMs: Millis = 100;
@@ -144,7 +144,7 @@ export function createPartitionOwner(config: ServerConfig['partitioning'], deps:
   /** Hints may be lost, and others give none. */
   function lookAgain(): void {
     if (sweep.length === 0) sweep = [...owned.keys()];
-    const keys = sweep.splice(0, Math.max(leastASweep, Math.ceil(owned.size / roundsASweep)));
+    const keys = sweep.splice(0, Math.min(keysASweep, Math.ceil(owned.size / roundsASweep)));
     onTurn(keys.flatMap((key) => owned.get(key) ?? []));
   }
 

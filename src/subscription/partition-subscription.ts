@@ -45,6 +45,7 @@ export function createPartitionSubscription(
   const { broker, name, clock, emit, open, loopOptions } = deps;
   const partitions = broker.open({ group, owner, categories, laneSuffix, leaseTtlMs: partitioning.leaseTtlMs });
   const source = createPartitionSource(partitioning, { ...config, name, partitions, clock, emit });
+  const begun = new AbortController();
   const part = `${name}:${categories.join('+')}`;
   const subscription = createSubscription(settingsFor(config), {
     ...deps,
@@ -53,7 +54,10 @@ export function createPartitionSubscription(
     // Loops of the handler's own streams have its name.
     loopOptions: (loopName, boundMs) => loopOptions(loopName.replace(name, part), boundMs),
     async join() {
+      // In this order: what comes between the two is heard.
+      await source.hear(1, begun.signal);
       await source.look();
+      begun.abort();
       return source.consumer;
     },
   });
@@ -78,7 +82,8 @@ export function createPartitionSubscription(
     async run(shutdown) {
       const closed = new AbortController();
       const hear = async () => {
-        await source.hear(hearMs, shutdown.soft);
+        if (!begun.signal.aborted) await clock.sleep(hearMs, AbortSignal.any([begun.signal, shutdown.soft]));
+        else await source.hear(hearMs, shutdown.soft);
         return 0;
       };
       const beside = [keep(shutdown, closed.signal), loop(hear, shutdown.soft, loopOptions(`${part}:hear`))];

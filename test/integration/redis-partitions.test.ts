@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Outgoing } from '../../src/broker/broker.ts';
 import { laneOf, partitionOf, partitionsOf, wakeOf } from '../../src/message/stream-name.ts';
 import { redisBrokerAt, type TriedBroker } from '../support/redis-broker.ts';
@@ -16,18 +17,21 @@ const toPartition = (key: string, n: number, lane = false): Outgoing => {
   return { stream: lane ? laneOf(stream, 'backfill') : stream, body: `{"n":${n}}`, key: `o-${n}`, partition };
 };
 
-describe('publishing to partitions in Redis', () => {
+describe('partitions in Redis', () => {
   let server: RedisServer;
   let tried: TriedBroker;
   let tagged: TriedBroker;
+  let publisher: TriedBroker;
   before(async () => {
     server = await startRedis();
     tried = redisBrokerAt(server.url);
+    publisher = redisBrokerAt(server.url);
     tagged = redisBrokerAt(server.url, { hashTag: true });
   });
   beforeEach(() => server.cli('FLUSHALL'));
   after(async () => {
     await tried?.broker.close();
+    await publisher?.broker.close();
     await tagged?.broker.close();
     await server?.stop();
   });
@@ -88,5 +92,94 @@ describe('publishing to partitions in Redis', () => {
       '{orders::order}:__wake__',
       '{orders::order}:c1',
     ]);
+  });
+
+  it('loses nothing that is published while its partition is being removed', async () => {
+    const options = { group: 'race', owner: 'one', categories: [category], laneSuffix: null, leaseTtlMs: 10_000 };
+    const own = tried.broker.partitions?.open(options);
+    assert.ok(own);
+    const count = 600;
+    const read: string[] = [];
+    let published = 0;
+    let reaped = 0;
+    const publishAll = async () => {
+      for (let n = 0; n < count; n += 1) {
+        await publisher.broker.publish([toPartition('c1', n)]);
+        published += 1;
+        if (n % 3 === 0) await delay(1);
+      }
+    };
+    const consume = async () => {
+      while (read.length < count) {
+        const [taken] = await own.acquire((await own.keys(null)).keys);
+        if (taken === undefined) continue;
+        const { lease } = taken;
+        const [reply] = await own.read([{ lease, count: 50, from: null }]);
+        const deliveries = reply?.deliveries ?? [];
+        read.push(...deliveries.map(({ body }) => body));
+        await own.settle(deliveries.map((delivery) => ({ lease, thing: { kind: 'ack', delivery } })));
+        reaped += (await own.reap([lease], 0, ['race'])).length;
+        if (published === count && (await own.keys(null)).keys.length === 0) break;
+      }
+    };
+    await Promise.all([publishAll(), consume()]);
+    await own.close();
+    assert.deepEqual(
+      read,
+      Array.from({ length: count }, (_, n) => `{"n":${n}}`),
+    );
+    assert.ok(reaped > 10, `removed ${reaped} times`);
+  });
+
+  it('leaves nothing behind of a partition that is removed', async () => {
+    const options = { group: 'gone', owner: 'one', categories: [category], laneSuffix: 'backfill', leaseTtlMs: 10_000 };
+    const own = tried.broker.partitions?.open(options);
+    assert.ok(own);
+    await tried.broker.publish([toPartition('c1', 1), toPartition('c1', 2, true)]);
+    const [taken] = await own.acquire(['c1']);
+    assert.ok(taken);
+    const { lease } = taken;
+    for (let stream = 0; stream < 2; stream += 1) {
+      const [reply] = await own.read([{ lease, count: 10, from: null }]);
+      for (const delivery of reply?.deliveries ?? []) {
+        const failure = { time: '', consumer: '', error_type: 'Error', error_message: 'no stock' };
+        await own.settle([{ lease, thing: { kind: 'retry', delivery, failure } }]);
+        await own.settle([{ lease, thing: { kind: 'ack', delivery } }]);
+      }
+    }
+    await delay(5);
+    assert.deepEqual(await own.reap([lease], 1, ['gone']), [lease]);
+    await own.close();
+    assert.deepEqual(await keys(), [wakeOf(category)]);
+  });
+
+  it('has the leases and consumers that the other system has', async () => {
+    const fixture = new URL('../fixtures/wire/partitions-lanes-external.json', import.meta.url);
+    const captured: { readonly [key: string]: { readonly value?: unknown; readonly groups?: readonly never[] } } =
+      JSON.parse(readFileSync(fixture, 'utf8'));
+    const theirs = Object.keys(captured).filter((key) => /orders\.OrderHandler:c1:/.test(key));
+    const owner = 'OrderHandler-vm-21838-0897e0';
+    const options = {
+      group: 'orders.OrderHandler',
+      owner,
+      categories: [category],
+      laneSuffix: null,
+      leaseTtlMs: 15_000,
+    };
+    const own = tried.broker.partitions?.open(options);
+    assert.ok(own);
+    await tried.broker.publish([toPartition('c1', 1)]);
+    const [taken] = await own.acquire(['c1']);
+    assert.ok(taken);
+    await own.read([{ lease: taken.lease, count: 1, from: null }]);
+    const ours = (await keys()).filter((key) => key.startsWith('orders.OrderHandler:c1:'));
+    assert.deepEqual(
+      ours.map((key) => `db4:${key}`),
+      theirs.toSorted(),
+    );
+    for (const key of ours) assert.equal(await server.cli('GET', key), captured[`db4:${key}`]?.value);
+    const [consumer] = (await server.cli('XINFO', 'CONSUMERS', `${category}:c1`, 'orders.OrderHandler')) as string[][];
+    assert.equal(consumer?.[1], `${owner}:1`);
+    await own.close();
   });
 });

@@ -11,38 +11,13 @@ import { composeDeadLetter } from '../../src/subscription/dead-letter.ts';
 import { createPartitionSubscription } from '../../src/subscription/partition-subscription.ts';
 import { createEvents, loopOptionsOn } from '../support/events.ts';
 import { createManualClock } from '../support/manual-clock.ts';
+import { partitionSettings } from '../support/partition-settings.ts';
 
 const category = 'shop::order';
 const index = partitionsOf(category);
 const leaseTtlMs = 3_000;
 const partitioning = { leaseTtlMs, heartbeatEveryMs: 1_000, pollEveryMs: 100, reapIdleMs: 60_000 };
-const settings: SubscriptionConfig = {
-  type: 'stream',
-  sequentialBy: 'customer',
-  originStream: null,
-  profile: null,
-  batchSize: 10,
-  tickMs: 0,
-  blockMs: 1_000,
-  concurrency: 8,
-  handlerTimeoutMs: 60_000,
-  retry: {
-    maxAttempts: 3,
-    maxCrashes: 3,
-    backoff: { baseMs: 200, factor: 2, maxMs: 10_000, jitter: 0 },
-    onExhausted: 'halt',
-    rules: new Map(),
-  },
-  breaker: { threshold: 100, resetAfterMs: 5_000 },
-  minIdleMs: 3_000,
-  heartbeatEveryMs: 1_000,
-  reclaimEveryMs: 1_000,
-  positionUpdateInterval: 10,
-  recoverEveryMs: 30_000,
-  gapTimeoutMs: 5_000,
-  retentionMaxlen: null,
-  origins: new Map(),
-};
+const settings = partitionSettings();
 
 const done: Outcome = { kind: 'done', effect: 'ok', value: null };
 const failed: Outcome = { kind: 'failed', error: new Error('no stock') };
