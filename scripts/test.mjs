@@ -23,7 +23,7 @@ if (unknown.length > 0) refuse(`No such test file or folder: ${unknown.join(', '
 if (files.length === 0) refuse('There is no test file in what was named.');
 if (!existsSync(join(root, 'node_modules/tsx'))) refuse('Run `npm ci` first: the tests run through tsx.');
 if (needsServers(files)) provideServers();
-run(files.some((file) => file.includes('e2e')) ? build() : {});
+run(files.some((file) => /e2e|docs/.test(file)) ? build() : {});
 
 function provideServers() {
   const missing = () => missingServers(programFolders(process.env['PATH'] ?? ''));
