@@ -1,16 +1,15 @@
 import type { Broker } from './broker/broker.ts';
 import type { Config, DatabaseConfig } from './config/config.ts';
+import { readsEventStore } from './config/reads-event-store.ts';
 import type { PostgresqlConfig } from './connection/postgresql.ts';
 import { openDatabase } from './connection/postgresql.ts';
 import { createAggregates } from './event-store/aggregates.ts';
 import type { OpenedEventStore } from './event-store/event-store.ts';
 import { createMemoryPositions } from './event-store/memory-positions.ts';
-import type { Positions } from './event-store/positions.ts';
 import { createPostgresqlPositions } from './event-store/postgresql-positions.ts';
 import type { Idempotency } from './handler/idempotency.ts';
 import type { Inbox } from './handler/inbox.ts';
 import { createMemoryIdempotency } from './handler/memory-idempotency.ts';
-import type { MemoryDatabase } from './handler/memory-unit-of-work.ts';
 import { createMemoryDatabase, createMemoryUnitsOfWork } from './handler/memory-unit-of-work.ts';
 import { createPostgresqlIdempotency } from './handler/postgresql-idempotency.ts';
 import { createPostgresqlInbox } from './handler/postgresql-inbox.ts';
@@ -19,7 +18,6 @@ import type { Raised } from './handler/raised.ts';
 import { openRedisKeys, redisKeysName } from './handler/redis-idempotency.ts';
 import type { UnitsOfWork } from './handler/unit-of-work.ts';
 import type { Aggregates } from './message/aggregate.ts';
-import type { NewMessage } from './message/compose.ts';
 import { createHint } from './outbox/hint.ts';
 import { createMemoryLeases } from './outbox/memory-lease.ts';
 import { createMemoryOutbox } from './outbox/memory-outbox.ts';
@@ -40,6 +38,9 @@ import type { Service } from './runtime/service.ts';
 import type { Wake } from './runtime/wake.ts';
 import { createWake } from './runtime/wake.ts';
 import type { Emit } from './telemetry/event.ts';
+import type { EventStoreKeeping } from './worker/event-store-keeping.ts';
+import type { MemoryObserver } from './worker/memory-observer.ts';
+import { writing } from './worker/writing.ts';
 
 /** A database of domain.toml, opened: what its provider makes of it for each station. */
 export interface Database {
@@ -49,8 +50,7 @@ export interface Database {
   readonly outbox: OutboxStore | null;
   /** Of what has one owner in the cluster: shards of the outbox, subscriptions to the event store. */
   readonly leases: LeaseStore;
-  /** How far subscriptions of the event store have come whose effects are in it. */
-  readonly positions: Positions;
+  readonly keeping: EventStoreKeeping;
   /** Null where it is kept short by itself. */
   readonly inbox: Inbox | null;
   /** Of commands that are carried out once for each key. */
@@ -67,14 +67,6 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** Where subscriptions of the event store keep what they own, and how far they have come. */
-export interface EventStoreKeeping {
-  readonly leases: LeaseStore;
-  readonly positions: Positions;
-  /** Whether a position is committed with the effects of its handler; else the inbox tells what was handled. */
-  readonly together: boolean;
-}
-
 export interface Providers {
   readonly databases: ReadonlyMap<string, Database>;
   readonly brokers: ReadonlyMap<string, Broker>;
@@ -83,7 +75,6 @@ export interface Providers {
   readonly redisKeys: Idempotency | null;
   /** Throws MisconfiguredError for a name that domain.toml does not have. */
   database(name: string): Database;
-  eventStoreKeeping(database: string): EventStoreKeeping;
   broker(name: string): Broker;
   close(): Promise<void>;
 }
@@ -93,29 +84,28 @@ export interface ProvidersDeps {
   readonly random: Random;
   readonly emit: Emit;
   readonly loopOptions: LoopOptionsFor;
-  /** For tests: shown each database in memory, and what is written to its outbox. */
+  /** For tests. */
   readonly observer?: MemoryObserver;
-}
-
-export interface MemoryObserver {
-  opened(database: MemoryDatabase): void;
-  added(messages: readonly NewMessage[]): void;
 }
 
 /** Opens every database and broker of a configuration: the one place that knows all adapters. Connects to nothing yet. */
 export function openProviders(config: Config, deps: ProvidersDeps): Providers {
   const eventStore = openEventStore(config, deps);
+  const raises = readsEventStore(config.server.subscriptions);
+  const { store, sharedWith } = eventStore;
+  const { domain, snapshotThreshold } = config;
+  // Where there is an outbox, they are shown there.
+  const onRaised = config.outbox === null ? deps.observer?.added : undefined;
   const aggregatesOf = (name: string) =>
     createAggregates(
-      { domain: config.domain, snapshotThreshold: config.snapshotThreshold, shared: eventStore.sharedWith.has(name) },
-      { store: eventStore.store, clock: deps.clock },
+      { domain, snapshotThreshold, shared: sharedWith.has(name), raises },
+      { store, clock: deps.clock, onRaised },
     );
   const databases = new Map(
     [...config.databases].map(([name, each]) => [name, openOne(each, config, deps, aggregatesOf(name))]),
   );
   const brokers = new Map([...config.brokers].map(([name, each]) => [name, openBroker(each, deps)]));
   const redisKeys = openRedisKeys(config, { ...deps, ...linkOf(redisKeysName, deps.emit) });
-  const insideKeeping = { leases: createMemoryLeases(deps.clock), positions: createMemoryPositions() };
   const named = <T>(all: ReadonlyMap<string, T>, table: string, name: string): T => {
     const found = all.get(name);
     if (found !== undefined) return found;
@@ -128,12 +118,6 @@ export function openProviders(config: Config, deps: ProvidersDeps): Providers {
     eventStore,
     redisKeys,
     database: (name) => named(databases, 'databases', name),
-    eventStoreKeeping(name) {
-      const { leases, positions } = named(databases, 'databases', name);
-      // An event store in this process has no other owner than this process, and begins anew with it.
-      const inside = eventStore.store.provider === 'memory' && config.databases.get(name)?.provider !== 'memory';
-      return inside ? { ...insideKeeping, together: false } : { leases, positions, together: true };
-    },
     broker: (name) => named(brokers, 'brokers', name),
     async close() {
       redisKeys?.close();
@@ -189,10 +173,10 @@ function openMemory(
     unitsOfWork: createMemoryUnitsOfWork(database, aggregates),
     outbox: settings === null ? null : outbox,
     leases: outbox.leases,
-    positions: createMemoryPositions(),
+    keeping: { leases: outbox.leases, positions: createMemoryPositions(), together: true },
     inbox: null,
     keys: createMemoryIdempotency(idempotency, { clock }),
-    write: async (raised) => outbox.add(raised),
+    write: writing(aggregates, settings === null && aggregates.raises ? null : async (raised) => outbox.add(raised)),
     rest: (place, ms, signal) => wakeOf(place).rest(ms, signal),
     hint: null,
     check: async () => undefined,
@@ -203,7 +187,7 @@ function openMemory(
 
 function openPostgresql(
   config: PostgresqlConfig,
-  { outbox: settings, idempotency, domain: { normalized, camel } }: Config,
+  { outbox: settings, idempotency, eventStore, domain: { normalized, camel } }: Config,
   deps: ProvidersDeps,
   aggregates: Aggregates,
 ): Database {
@@ -223,18 +207,21 @@ function openPostgresql(
           loop: loopOptions(`hint:${name}`),
         })
       : null;
-  const ping = async () => {
-    await database.bounded((sql) => sql`select 1`);
-  };
+  const leases = createPostgresqlLeases(database);
   return {
     name,
     unitsOfWork: createPostgresqlUnitsOfWork(database, { outbox: settings !== null, aggregates }),
     outbox: settings === null ? null : createPostgresqlOutbox(settings, { database, emit }),
-    leases: createPostgresqlLeases(database),
-    positions: createPostgresqlPositions(database),
+    leases,
+    keeping: keepingOf(eventStore.provider, { leases, positions: createPostgresqlPositions(database) }, clock),
     inbox: createPostgresqlInbox(database),
     keys: createPostgresqlIdempotency(idempotency, database),
-    write: (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised)),
+    write: writing(
+      aggregates,
+      settings !== null || !aggregates.raises
+        ? (raised) => database.bounded((sql) => writeMessages(sql, database.schema, raised))
+        : null,
+    ),
     rest: hint?.rest ?? ((_place, ms, signal) => clock.sleep(ms, signal)),
     hint,
     async check() {
@@ -243,7 +230,19 @@ function openPostgresql(
         await checkDatabase(database, { normalized, camel, externalBrokers: settings?.externalBrokers ?? [] }),
       );
     },
-    ping,
+    async ping() {
+      await database.bounded((sql) => sql`select 1`);
+    },
     close: () => database.close(),
   };
 }
+
+/** What is known of an event store in this process is kept in it: both begin anew with it, and have no other owner. */
+const keepingOf = (
+  store: Config['eventStore']['provider'],
+  beside: Omit<EventStoreKeeping, 'together'>,
+  clock: Clock,
+): EventStoreKeeping =>
+  store === 'memory'
+    ? { leases: createMemoryLeases(clock), positions: createMemoryPositions(), together: false }
+    : { ...beside, together: true };

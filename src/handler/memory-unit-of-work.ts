@@ -1,4 +1,5 @@
 import type { Aggregates, AskedAppend } from '../message/aggregate.ts';
+import { raisedAppend } from '../message/aggregate.ts';
 import type { JsonObject } from '../message/message.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
 import { checkCollectionName, checkDocumentId, documentText } from './document.ts';
@@ -184,8 +185,9 @@ function begin(
     },
     add(message) {
       open();
-      if (onRaised === null) throw noOutbox(name);
-      raised.push(message);
+      if (aggregates?.raises) appends.push(raisedAppend(message));
+      else if (onRaised !== null) raised.push(message);
+      else throw noOutbox(name);
     },
     append(asked) {
       open();

@@ -3,6 +3,7 @@ import type { TransactionSql } from 'postgres';
 import type { Database } from '../connection/database.ts';
 import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
 import type { Aggregates, AskedAppend, RunText } from '../message/aggregate.ts';
+import { raisedAppend } from '../message/aggregate.ts';
 import { outboxCall, outboxParameters } from '../message/outbox-call.ts';
 import { ConcurrencyError, MisconfiguredError, UnavailableError } from '../runtime/errors.ts';
 import { checkCollectionName } from './document.ts';
@@ -146,8 +147,9 @@ function begin(
     },
     add(message) {
       open();
-      if (!outbox) throw noOutbox(name);
-      raised.push(message);
+      if (aggregates?.raises) appends.push(raisedAppend(message));
+      else if (outbox) raised.push(message);
+      else throw noOutbox(name);
     },
     append(asked) {
       open();

@@ -13,7 +13,17 @@ export interface AskedAppend {
   /** -1: it must not exist yet; null: any. */
   readonly expectedVersion: number | null;
   readonly events: readonly NewMessage[];
+  /** A message that was raised: it names its stream itself, and is not numbered by its place there. */
+  readonly raised?: true;
 }
+
+/** What was raised, as an append of its own. */
+export const raisedAppend = (message: NewMessage): AskedAppend => ({
+  stream: '',
+  expectedVersion: null,
+  events: [message],
+  raised: true,
+});
 
 /**
  * How a state comes of events: a function for each message name, `$any` for those that have none. It answers the new
@@ -38,6 +48,8 @@ export interface Loaded<State> {
 
 /** Event-sourced aggregates of a domain, as handlers and applications use them. */
 export interface Aggregates {
+  /** Whether what is raised goes to the event store, too: some subscription reads it there. */
+  readonly raises: boolean;
   /**
    * Appends in the transaction that `run` speaks in; null where the event store is in another database. Answers the events
    * as they go to the outbox: with the ids that their places give them. Throws ConcurrencyError.

@@ -35,7 +35,7 @@ export function eventStoreSubscriptions(
     const rows = plan.filter(({ handler }) => handler.database === database);
     const owned = rows.flatMap((row) => row.streams.map((category) => ownedBy(row, category, config, providers, deps)));
     const prefix = leasePrefix(config.domain.normalized);
-    const { leases } = providers.eventStoreKeeping(database);
+    const { leases } = providers.database(database).keeping;
     return createOwnership({ prefix, owner, lease: config.server.subscriptionLease }, owned, {
       store: leases,
       clock,
@@ -70,7 +70,7 @@ async function own(
 ): Promise<void> {
   const { id, clock, random, emit, loopOptions } = deps;
   const { name, group, database } = handler;
-  const { positions, together } = providers.eventStoreKeeping(database);
+  const { positions, together } = providers.database(database).keeping;
   const { unitsOfWork, keys } = providers.database(database);
   const lost = () => new UnavailableError('lease_lost', `${name} on ${category} may have another owner by now`);
   const gaps = createGapTeller({ subscription: name, stream: category }, { clock, emit });

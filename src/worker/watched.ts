@@ -33,7 +33,7 @@ export function watchedBy(config: Config, plan: readonly PlanRow[], providers: P
 export function inspectedBy(row: PlanRow, config: Config, providers: Providers): Inspected {
   const { handler, settings } = row;
   if (settings.type === 'stream') return withPartitionsOf(row, config, providers.broker(handler.broker));
-  const { positions } = providers.eventStoreKeeping(handler.database);
+  const { positions } = providers.database(handler.database).keeping;
   return createStandings(handler.group, { store: providers.eventStore.store, positions });
 }
 
