@@ -119,7 +119,7 @@ describe('domaind config show', () => {
 
   it('leaves out what has no effect, unless the file states it', async () => {
     const { out } = await config(inline, ['show']);
-    assert.ok(!/telemetry|partitioning|snapshot_threshold/.test(out));
+    assert.ok(!/telemetry|snapshot_threshold/.test(out));
     const { out: stated } = await config(`snapshot_threshold = 11\n${inline}`, ['show']);
     assert.match(stated, /^snapshot_threshold +11$/m);
   });
