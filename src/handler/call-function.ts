@@ -5,10 +5,10 @@ import { UnavailableError } from '../runtime/errors.ts';
 import { toError } from '../runtime/failure.ts';
 import type { Call, ContextDeps, Scope } from './context.ts';
 import { contextOf, createScope, logFacts } from './context.ts';
-import type { Deadlines } from './deadlines.ts';
+import type { Deadlines, Timed } from './deadlines.ts';
 import type { HandlerFunction } from './handler.ts';
 import type { Incoming } from './incoming.ts';
-import type { Running } from './running.ts';
+import type { Running, RunningCall } from './running.ts';
 
 /** How a call of a handler ended. */
 export type Outcome =
@@ -70,8 +70,9 @@ export async function inTime(
   { deadlines, running }: InvokeDeps,
   deadlineAt: Millis | null = null,
 ): Promise<unknown> {
-  const call = running === undefined ? null : { facts: () => logFacts(scope) };
+  const call: RunningCall | null = running === undefined ? null : { facts: () => logFacts(scope) };
   const enter = () => (running === undefined || call === null ? run() : running.enter(call, run));
+  let timed = null as Timed | null;
   try {
     return await new Promise((resolve, reject) => {
       let begun: unknown;
@@ -79,14 +80,14 @@ export async function inTime(
         if (begun !== undefined) deadlines.linger(begun, scope);
         reject(reason);
       };
-      deadlines.begin(scope.cut, deadlineAt);
+      timed = deadlines.begin(scope.cut, deadlineAt);
       if (scope.cutFor !== null) return;
       begun = Promise.resolve(enter());
       if (scope.cutFor !== null) deadlines.linger(begun, scope);
       Promise.resolve(begun).then(resolve, reject);
     });
   } finally {
-    deadlines.end(scope.cut);
+    if (timed !== null) deadlines.end(timed);
     if (call !== null) running?.leave(call);
     scope.ended = true;
   }

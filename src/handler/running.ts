@@ -4,6 +4,13 @@ import type { LogFacts } from './context.ts';
 /** A call of a handler, as far as a fault of the process can be traced to it. */
 export interface RunningCall {
   readonly facts: () => LogFacts;
+  /** Where it stands while it is under way; set by `enter`. */
+  place?: Place;
+}
+
+/** Emptied at the call's end: the tables that a Set has outgrown stay, with what stood in them, until the heap is looked through. */
+interface Place {
+  call: RunningCall | null;
 }
 
 /** Whose fault it may be: exactly known, or one of those that were at work. */
@@ -31,14 +38,16 @@ const most = 16;
  */
 export function createRunning(exact: boolean = isFree()): Running {
   const storage = exact ? new AsyncLocalStorage<RunningCall>() : null;
-  const underWay = new Set<RunningCall>();
+  const underWay = new Set<Place>();
   /** Whose code runs right now, until its first await. */
   let current: RunningCall | null = null;
   let last: RunningCall | null = null;
 
   return {
     enter(call, run) {
-      underWay.add(call);
+      const place: Place = { call };
+      call.place = place;
+      underWay.add(place);
       const before = current;
       current = call;
       try {
@@ -48,13 +57,17 @@ export function createRunning(exact: boolean = isFree()): Running {
       }
     },
     leave(call) {
-      underWay.delete(call);
+      if (call.place !== undefined) {
+        underWay.delete(call.place);
+        call.place.call = null;
+      }
       last = call;
     },
     suspects() {
       const known = current ?? storage?.getStore() ?? null;
       if (known !== null) return { certain: true, calls: [known.facts()] };
-      const possible = underWay.size > 0 ? [...underWay] : last === null ? [] : [last];
+      const possible =
+        underWay.size > 0 ? [...underWay].flatMap(({ call }) => call ?? []) : last === null ? [] : [last];
       return { certain: false, calls: possible.slice(0, most).map((call) => call.facts()) };
     },
   };

@@ -52,15 +52,25 @@ export interface InHand {
 /** What tells one delivery of a consumer from another. */
 export const keyOf = ({ stream, id }: Delivery): string => `${stream} ${id}`;
 
+/**
+ * Emptied when what it holds is released: the tables that a Map has outgrown stay until the whole heap is looked through,
+ * and would keep every body there that was in hand at the time.
+ */
+interface Place {
+  held: Held | undefined;
+}
+
 /** `load`: the bytes in hand of all subscriptions that share it. */
 export function createInHand(load: Load): InHand {
-  const all = new Map<string, Held>();
+  const all = new Map<string, Place>();
   const waiting = new Set<Held>();
   let bytes = 0;
   const add = (more: number) => {
     bytes += more;
     load.bytes += more;
   };
+  const every = (): readonly Held[] => [...all.values()].flatMap(({ held }) => held ?? []);
+
   return {
     take(delivery, now) {
       const held: Held = {
@@ -72,13 +82,17 @@ export function createInHand(load: Load): InHand {
         cut: null,
         afterwards: null,
       };
-      all.set(keyOf(delivery), held);
+      all.set(keyOf(delivery), { held });
       add(delivery.body.length);
       return held;
     },
     has: (delivery) => all.has(keyOf(delivery)),
     release(held) {
-      if (!all.delete(keyOf(held.delivery))) return;
+      const key = keyOf(held.delivery);
+      const place = all.get(key);
+      if (place === undefined) return;
+      place.held = undefined;
+      all.delete(key);
       waiting.delete(held);
       add(-held.delivery.body.length);
     },
@@ -102,9 +116,9 @@ export function createInHand(load: Load): InHand {
       for (const { dueAt } of waiting) if (next === null || dueAt < next) next = dueAt;
       return next;
     },
-    unseenSince: (before) => [...all.values()].filter(({ seenAt, disowned }) => seenAt <= before && !disowned),
-    find: (delivery) => all.get(keyOf(delivery)),
-    all: () => [...all.values()],
+    unseenSince: (before) => every().filter(({ seenAt, disowned }) => seenAt <= before && !disowned),
+    find: (delivery) => all.get(keyOf(delivery))?.held,
+    all: every,
     get size() {
       return all.size;
     },

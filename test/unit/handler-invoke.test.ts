@@ -513,8 +513,7 @@ describe('the deadlines of a subscription', () => {
     const deadlines = createDeadlines(timeoutMs, { clock: counting, hard: new AbortController().signal });
     for (let n = 0; n < 1_000; n += 1) {
       const cut = () => undefined;
-      deadlines.begin(cut);
-      deadlines.end(cut);
+      deadlines.end(deadlines.begin(cut));
     }
     assert.equal(timers, 1);
     deadlines.close();
