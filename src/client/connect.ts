@@ -1,6 +1,7 @@
 import { cwd, env } from 'node:process';
 import type { TransactionSql } from 'postgres';
 import { loadConfig } from '../config/load-config.ts';
+import { readsEventStore } from '../config/reads-event-store.ts';
 import type { Database } from '../connection/database.ts';
 import { toDatabaseError } from '../connection/errors-of-postgresql.ts';
 import type { PostgresqlConfig } from '../connection/postgresql.ts';
@@ -101,6 +102,7 @@ async function connectToOutbox(config: ClientConfig): Promise<Client> {
 
   async function write(asked: NewMessage): Promise<string> {
     const message = catalog.outgoing(asked);
+    if (sourcing.raise !== null) return sourcing.raise(null, message);
     try {
       const parameters = outboxParameters([message]);
       return idIn(await database.bounded((sql) => sql.unsafe(outboxCall(database.schema), parameters)));
@@ -131,6 +133,7 @@ async function within<T>(
   const { sql } = transaction;
   const write = async (asked: NewMessage) => {
     const message = catalog.outgoing(asked);
+    if (sourcing.raise !== null) return sourcing.raise(sql, message);
     try {
       return idIn(await sql.unsafe(outboxCall(database.schema), outboxParameters([message])));
     } catch (error) {
@@ -177,9 +180,10 @@ async function settingsIn(config: ClientConfig): Promise<Settings> {
   const loaded = await loadConfig({ path, env: overlay, cwd: cwd(), environment: env });
   const found = loaded.config.databases.get(name);
   if (found?.provider === 'postgresql') {
-    const { eventStore: store, domain, outbox, snapshotThreshold, schemas } = loaded.config;
+    const { eventStore: store, domain, outbox, snapshotThreshold, schemas, server } = loaded.config;
+    const raises = readsEventStore(server.subscriptions);
     const eventStore =
-      store.provider === 'memory' ? null : { ...store, domain, outbox: outbox !== null, snapshotThreshold };
+      store.provider === 'memory' ? null : { ...store, domain, outbox: outbox !== null, raises, snapshotThreshold };
     return { postgresql: found, catalog: await loadCatalog(schemas), eventStore };
   }
   const fault = found === undefined ? 'is not in' : 'is of provider memory in';
@@ -190,5 +194,12 @@ function placeOf(place: EventStorePlace | undefined): Settings['eventStore'] {
   if (place === undefined) return null;
   const { databaseUri: uri, domain, maxConnections = 5, snapshotThreshold = 10, outbox = true } = place;
   const normalized = normalizeDomain(domain);
-  return { uri, domain: { normalized, camel: camelDomain(normalized) }, maxConnections, snapshotThreshold, outbox };
+  return {
+    uri,
+    domain: { normalized, camel: camelDomain(normalized) },
+    maxConnections,
+    snapshotThreshold,
+    outbox,
+    raises: false,
+  };
 }

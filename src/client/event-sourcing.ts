@@ -7,7 +7,8 @@ import { createMessageDbEventStore } from '../event-store/message-db-event-store
 import { isSameDatabase, openMessageDb } from '../event-store/message-db-open.ts';
 import { askedAppend, namesIn } from '../handler/appended.ts';
 import type { AppendOptions, NewEvent } from '../handler/handler.ts';
-import type { AggregateName, AskedAppend, Fold, Loaded, LoadOptions } from '../message/aggregate.ts';
+import type { AggregateName, Appended, AskedAppend, Fold, Loaded, LoadOptions } from '../message/aggregate.ts';
+import { raisedAppend } from '../message/aggregate.ts';
 import type { Catalog } from '../message/catalog.ts';
 import { isObject } from '../message/codec.ts';
 import type { NewMessage } from '../message/compose.ts';
@@ -47,6 +48,11 @@ export interface EventSourcing extends ClientAggregates {
     events: readonly NewEvent[],
     options?: ClientAppendOptions,
   ): Promise<number>;
+  /**
+   * Writes a message that is raised to its stream, in the caller's transaction or in one of its own, and to the outbox
+   * where there is one; its message id. Null where subscriptions do not read the event store: then the outbox is enough.
+   */
+  readonly raise: ((sql: TransactionSql | null, message: NewMessage) => Promise<string>) | null;
   close(): Promise<void>;
 }
 
@@ -58,12 +64,14 @@ export interface EventSourcingConfig {
   /** Of the client's own database. */
   readonly databaseUri: string;
   readonly outbox: boolean;
+  /** Whether some subscription reads the event store. */
+  readonly raises: boolean;
   readonly snapshotThreshold: number;
 }
 
 /** Opens the event store; connects to nothing yet. Throws MisconfiguredError for a URI that is none. */
 export function openEventSourcing(config: EventSourcingConfig, database: Database, catalog: Catalog): EventSourcing {
-  const { domain, uri, maxConnections, databaseUri, outbox, snapshotThreshold } = config;
+  const { domain, uri, maxConnections, databaseUri, outbox, raises, snapshotThreshold } = config;
   const clock = systemClock;
   const store = createMessageDbEventStore(openMessageDb({ uri, maxConnections }, { clock, notice: () => undefined }));
   const shared = isSameDatabase(uri, databaseUri);
@@ -82,31 +90,43 @@ export function openEventSourcing(config: EventSourcingConfig, database: Databas
     return askedAppend(aggregate, lines, options, { call: 'append', domain: domain.normalized, carry, known });
   }
 
-  async function write(sql: TransactionSql, one: AskedAppend): Promise<number> {
+  async function write(sql: TransactionSql, one: AskedAppend): Promise<Appended> {
     if (aggregates.within === null) {
-      const why = 'tx.append needs the event store in the database of the transaction: use append beside it';
+      const why = 'a transaction needs the event store in its own database: append, raise and process beside it';
       throw new MisconfiguredError('event_store_elsewhere', why);
     }
     try {
       const run = (text: string, parameters: string[]) => sql.unsafe(text, parameters);
-      const { events, versions } = await aggregates.within(run, [one], randomUUID());
-      if (outbox) await sql.unsafe(outboxCall(database.schema), outboxParameters(events));
-      return versions[0] ?? -1;
+      const made = await aggregates.within(run, [one], randomUUID());
+      if (outbox) await sql.unsafe(outboxCall(database.schema), outboxParameters(made.events));
+      return made;
     } catch (error) {
       throw toDatabaseError(error, database.name);
     }
   }
 
-  async function inTransaction(one: AskedAppend): Promise<number> {
+  async function inTransaction(one: AskedAppend): Promise<Appended> {
     const transaction = database.transaction();
     try {
-      const version = await write(transaction.sql, one);
+      const made = await write(transaction.sql, one);
       await transaction.commit();
-      return version;
+      return made;
     } catch (error) {
       await transaction.rollback();
       throw error;
     }
+  }
+
+  async function raise(sql: TransactionSql | null, message: NewMessage): Promise<string> {
+    const one = raisedAppend(message);
+    if (!shared && sql === null && outbox) {
+      const why =
+        'raise and process need the event store in the database of the outbox, so that both have the message or none';
+      throw new MisconfiguredError('event_store_elsewhere', why);
+    }
+    const apart = () => (shared ? inTransaction(one) : aggregates.append([one], randomUUID()));
+    const { events } = sql === null ? await apart() : await write(sql, one);
+    return String(events[0]?.options['message_id']);
   }
 
   /** Of an append that has no events: where the stream is. */
@@ -116,19 +136,20 @@ export function openEventSourcing(config: EventSourcingConfig, database: Databas
     async append(aggregate, events, options) {
       const one = asked(aggregate, events, options);
       if (one.events.length === 0) return versionOf(one);
-      if (shared) return inTransaction(one);
-      const { versions } = await aggregates.append([one], randomUUID());
+      const { versions } = shared ? await inTransaction(one) : await aggregates.append([one], randomUUID());
       return versions[0] ?? -1;
     },
     async appendIn(sql, aggregate, events, options) {
       const one = asked(aggregate, events, options);
-      return one.events.length === 0 ? versionOf(one) : write(sql, one);
+      if (one.events.length === 0) return versionOf(one);
+      return (await write(sql, one)).versions[0] ?? -1;
     },
     async load(aggregate, fold, initial, options = {}) {
       const { category, id } = namesIn(aggregate, 'load');
       const full = { category: categoryOf(domain.normalized, category), id };
       return aggregates.load(full, fold, initial, options, catalog.incoming);
     },
+    raise: raises ? raise : null,
     close: () => store.close(),
   };
 }
@@ -143,5 +164,5 @@ export const noEventSourcing = (where: string): EventSourcing => {
       `${where}: append and load need an event store of provider message_db`,
     );
   };
-  return { append: fail, appendIn: fail, load: fail, close: async () => undefined };
+  return { append: fail, appendIn: fail, load: fail, raise: null, close: async () => undefined };
 };
