@@ -56,11 +56,13 @@ export async function collectGauges({ outboxes, subscriptions }: Watched): Promi
     const counts = await Promise.all([...brokers].map((broker) => broker.length(deadLettersOf(stream))));
     return { stream, count: counts.reduce((sum, count) => sum + count, 0) };
   });
-  return {
-    outboxes: await Promise.all(outboxGauges),
-    subscriptions: await Promise.all(subscriptionGauges),
-    deadLetters: await Promise.all(deadLetters),
-  };
+  // All at once: what is rejected while another is waited for would be a rejection that nobody handles.
+  const [ofOutboxes, ofSubscriptions, letters] = await Promise.all([
+    Promise.all(outboxGauges),
+    Promise.all(subscriptionGauges),
+    Promise.all(deadLetters),
+  ]);
+  return { outboxes: ofOutboxes, subscriptions: ofSubscriptions, deadLetters: letters };
 }
 
 /** Whether the outboxes are empty and no group has anything left to handle. Rejects as `collectGauges` does. */
