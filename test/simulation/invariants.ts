@@ -42,7 +42,8 @@ export async function judge({ observer, database, servers, calm }: Evidence): Pr
     const times = effects.get(handler)?.filter((each) => each === n).length ?? 0;
     const given = letters.filter((each) => each === n).length;
     if (times > 1) breaches.push(`I4 ${name} has had its effect ${times} times`);
-    if (given > 1) breaches.push(`I7 ${name} is a dead letter ${given} times`);
+    const copies = handler === 'Auditor' ? 1 : entries.filter((each) => each === n).length;
+    if (given > copies) breaches.push(`I7 ${name} is a dead letter ${given} times, published ${copies} times`);
     if (nature === 'refused') {
       if (times + given > 0) breaches.push(`I2 ${name} was refused and handled`);
       continue;

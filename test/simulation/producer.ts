@@ -56,16 +56,16 @@ export function createProducer(
     uuid += 1;
     const text = `00000000-0000-8000-8000-${String(uuid).padStart(12, '0')}`;
     const facts = { normalized: 'shop', camel: 'Shop', time: isoTime(world.now()), uuid: text, sequence: String(n) };
-    const { stream, type, metadata } = compose(message, facts);
+    const isOpen = chance.happens(0.3);
+    // Who writes to one stream waits for those before: an open transaction has its stream to itself.
+    const { stream, type, metadata } = compose(isOpen ? { ...message, id: `${message.id}x${n}` } : message, facts);
     const { dataText } = message;
     const messages = [{ id: text, type, dataText, metadataText: JSON.stringify(metadata), numbered: false }];
     const appends = [{ stream, expectedVersion: null, messages }];
-    if (chance.happens(0.1)) store.begin(appends.map((each) => ({ ...each, stream: `${stream}x` }))).rollback();
-    if (chance.happens(0.7)) store.write(appends);
-    else {
-      const open = store.begin(appends);
-      world.after(chance.upTo(1_500), null, () => open.commit());
-    }
+    if (!isOpen) return void store.write(appends);
+    if (chance.happens(0.3)) store.begin(appends).rollback();
+    const open = store.begin(appends);
+    world.after(chance.upTo(1_500), null, () => open.commit());
   }
 
   return {
