@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { commands } from './cli/commands.ts';
 import { foldText } from './cli/fold-text.ts';
 import type { Io } from './cli/io.ts';
+import { memberVariable } from './cli/member-variable.ts';
 import { didYouMean } from './config/nearest.ts';
 import { ConfigError, DomaindError, MisconfiguredError, UnavailableError, UsageError } from './runtime/errors.ts';
 import { toError } from './runtime/failure.ts';
@@ -96,7 +97,8 @@ function listenForSignals(): { readonly shutdown: Shutdown; readonly forced: () 
     setTimeout(() => leave(code), lastGraceMs).unref();
   };
   process.on('SIGTERM', onSignal);
-  process.on('SIGINT', onSignal);
+  // Ctrl-C comes to every process of a terminal: one of several is told to stop by the one that runs it.
+  process.on('SIGINT', process.env[memberVariable] === undefined ? onSignal : () => undefined);
   return { shutdown: { soft: soft.signal, hard: hard.signal }, forced: () => forced };
 }
 

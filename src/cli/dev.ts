@@ -4,7 +4,7 @@ import type { LoadedHandler } from '../handler/loaded-handler.ts';
 import type { Worker } from '../worker.ts';
 import { parseArguments } from './arguments.ts';
 import type { Command } from './command.ts';
-import { followSupervisor, supervise, supervisedBy } from './supervise.ts';
+import { followSupervisor, supervise, supervisedBy, watchedFiles } from './supervise.ts';
 
 const usage = 'domaind dev [--config FILE]';
 
@@ -29,8 +29,7 @@ example: domaind dev`,
       environment: io.environment,
     });
     if (io.environment[supervisedBy] === undefined) {
-      const { path } = config.schemas;
-      return supervise([config.file, ...config.handlers.paths, ...(path === null ? [] : [path])], io, shutdown);
+      return supervise(watchedFiles(config), io, shutdown);
     }
     followSupervisor();
     // The supervisor needs none of this, and is the sooner done.

@@ -1,11 +1,10 @@
-import type { Server } from 'node:net';
+import cluster from 'node:cluster';
+import { writeSync } from 'node:fs';
 import type { Question, Reply } from '../telemetry/asker.ts';
 import type { AskHealth } from '../telemetry/health-answers.ts';
 import { refusal } from '../telemetry/http-server.ts';
+import { memberVariable } from './member-variable.ts';
 import type { Stalled } from './watchdog.ts';
-
-/** Set in the environment of a process that is one of several: see workers.ts. */
-export const memberVariable = 'DOMAIND_WORKER';
 
 /** What a worker process is given by the one that runs it. */
 export interface MemberFacts {
@@ -20,54 +19,51 @@ export interface MemberFacts {
 }
 
 /** What a worker process says. */
-export type FromMember =
-  | Reply
-  | { readonly kind: 'ready' }
-  | ({ readonly kind: 'stalled' } & Stalled)
-  /** It is to have the socket that all take messages from. */
-  | { readonly kind: 'ingress_wanted' };
+export type FromMember = Reply | { readonly kind: 'ready' };
 
-/** What it is told. */
-export type ToMember = Question | { readonly kind: 'ingress' };
+/** Where it says who holds its event loop, a line of JSON each: the channel of messages needs an event loop itself. */
+export const stalledFd = 4;
 
 /** One process of several, as it sees itself. */
 export interface Member extends MemberFacts {
   say(message: FromMember): void;
+  /** Says it at once, from an event loop that stands still. */
+  sayStalled(stalled: Stalled): void;
   /** Has questions answered from here on. */
   answer(ask: AskHealth): void;
-  /** The socket that all of them take messages from. */
-  ingress(): Promise<Server>;
 }
 
-/** Null in a process that is none of several. */
+/** Null in a process that is none of several. It does not outlive the one that runs it: it drains when that is gone. */
 export function memberIn(environment: Readonly<Record<string, string | undefined>>): Member | null {
   const text = environment[memberVariable];
-  if (text === undefined || process.send === undefined) return null;
+  const { worker } = cluster;
+  if (text === undefined || worker === undefined) return null;
   // A border: written by the process that runs this one.
   const facts = JSON.parse(text) as MemberFacts;
+  // Else Node would end this process at once, without its drain.
+  worker.exitedAfterDisconnect = true;
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
   const say = (message: FromMember) => {
-    // Who asked may be gone: then this process is told to stop.
     if (process.connected) process.send?.(message, undefined, undefined, () => undefined);
   };
   return {
     ...facts,
     say,
+    sayStalled(stalled) {
+      try {
+        writeSync(stalledFd, `${JSON.stringify(stalled)}\n`);
+      } catch {
+        // Nobody listens any more; the log has it.
+      }
+    },
     answer(ask) {
-      process.on('message', (message: ToMember) => {
+      process.on('message', (message: Question) => {
         if (message.kind !== 'ask') return;
         const { id, path, stores } = message;
         void ask(path, stores)
           .catch(() => refusal(500, 'internal', 'the request failed'))
           .then((answer) => say({ kind: 'reply', id, answer }));
       });
-      process.channel?.unref();
     },
-    ingress: () =>
-      new Promise((resolve) => {
-        process.on('message', (message: ToMember, handle) => {
-          if (message.kind === 'ingress') resolve(handle as Server);
-        });
-        say({ kind: 'ingress_wanted' });
-      }),
   };
 }

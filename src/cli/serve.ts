@@ -101,7 +101,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
   });
   const ask = createHealthAnswers({ state, metrics, version, clock });
   member?.answer(ask);
-  const onStalled = (stalled: Stalled) => member?.say({ kind: 'stalled', ...stalled });
+  const onStalled = (stalled: Stalled) => member?.sayStalled(stalled);
   const watchdog = dryRun
     ? null
     : startWatchdog(
@@ -125,8 +125,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     if (dryRun) return 0;
     if (ingress.enabled) {
       const accept = createAccept(config, providers, catalog, worker.handleNow);
-      const shared = await member?.ingress();
-      receiver = createIngressServer(ingress, { accept, emit, ...(shared === undefined ? {} : { shared }) });
+      receiver = createIngressServer(ingress, { accept, emit });
     }
     const ingressPort = (await receiver?.start()) ?? null;
     for (const line of greeting(worker, ingressPort)) io.out(line);

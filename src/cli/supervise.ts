@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import type { FSWatcher } from 'node:fs';
 import { existsSync, watch } from 'node:fs';
+import type { Config } from '../config/config.ts';
 import type { Shutdown } from '../runtime/service.ts';
 import type { Io } from './io.ts';
 
@@ -50,6 +51,13 @@ export async function supervise(paths: readonly string[], io: Io, { soft: stop, 
     for (const watcher of watchers) watcher.close();
   }
 }
+
+/** What a running daemon has read: a change of it takes effect with a new start. */
+export const watchedFiles = ({ file, handlers, schemas }: Config): readonly string[] => [
+  file,
+  ...handlers.paths,
+  ...(schemas.path === null ? [] : [schemas.path]),
+];
 
 /** In a process group of its own, so that it hears of Ctrl-C from here only: twice would force it. */
 function start(io: Io): ChildProcess {

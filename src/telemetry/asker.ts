@@ -31,7 +31,7 @@ export interface AskerDeps {
 }
 
 /** Answers come from memory: who has not given one by then is held up. */
-const patienceMs: Millis = 60;
+const patienceMs: Millis = 40;
 /** Metrics may wait a second for the stores. */
 const metricsPatienceMs: Millis = 1_500;
 

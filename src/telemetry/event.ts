@@ -1,5 +1,6 @@
 import type { Millis } from '../runtime/clock.ts';
 import type { FaultEvent } from './fault-event.ts';
+import type { WorkerEvent } from './worker-event.ts';
 
 interface AboutDelivery {
   readonly subscription: string;
@@ -19,6 +20,7 @@ interface AboutDelivery {
  */
 export type TelemetryEvent =
   | FaultEvent
+  | WorkerEvent
   // the process
   | { readonly event: 'daemon.started'; readonly domain: string; readonly version: string; readonly pid: number }
   | { readonly event: 'daemon.ready'; readonly duration_ms: Millis }

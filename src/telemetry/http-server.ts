@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Millis } from '../runtime/clock.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
 import { toError } from '../runtime/failure.ts';
@@ -21,8 +21,6 @@ export interface HttpServerConfig {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  /** A socket that listens already and that other processes take from too; left out, one of its own. */
-  readonly shared?: Server;
   /** Connections beyond are closed at once. */
   readonly maxConnections: number;
   readonly limits: HttpLimits;
@@ -104,7 +102,7 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
     async start() {
       await new Promise<void>((resolve, reject) => {
         server.once('error', (cause: NodeJS.ErrnoException) => reject(cannotListen(config, cause)));
-        server.listen(config.shared ?? { host, port }, () => {
+        server.listen({ host, port }, () => {
           server.removeAllListeners('error');
           server.on('error', failed);
           resolve();

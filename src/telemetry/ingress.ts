@@ -1,6 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Server } from 'node:net';
 import type { IngressConfig } from '../config/config.ts';
 import type { Json, JsonObject } from '../message/message.ts';
 import { formatTraceparent } from '../message/traceparent.ts';
@@ -23,8 +22,6 @@ import { isAnswer, readRequest } from './ingress-request.ts';
 export interface IngressDeps {
   readonly accept: Accept;
   readonly emit: Emit;
-  /** A socket that other processes take messages from too. */
-  readonly shared?: Server;
   /** Other than the usual 5 s for the headers, 30 s for a request, looked at every second. */
   readonly limits?: HttpLimits;
 }
@@ -41,7 +38,7 @@ const retryAfterSeconds = 5;
  */
 export function createIngressServer(config: Omit<IngressConfig, 'enabled'>, deps: IngressDeps): HttpServer {
   const { host, port, token, maxBodyBytes } = config;
-  const { accept, emit, shared, limits = limitsOfSenders } = deps;
+  const { accept, emit, limits = limitsOfSenders } = deps;
   if (token === null && !isLoopback(host)) {
     throw new MisconfiguredError(
       'ingress_token_missing',
@@ -92,8 +89,7 @@ export function createIngressServer(config: Omit<IngressConfig, 'enabled'>, deps
     return accept.event(wanted.name, wanted.category, wanted.id, payload, wanted.options);
   }
 
-  const listener = { server: 'ingress', host, port, maxConnections, limits } as const;
-  return createHttpServer(shared === undefined ? listener : { ...listener, shared }, { respond, emit });
+  return createHttpServer({ server: 'ingress', host, port, maxConnections, limits }, { respond, emit });
 }
 
 /** Whether a host, as configured or as in a Host header without its port, is this machine's own. */

@@ -2,13 +2,14 @@ import type { Broker } from '../broker/broker.ts';
 import { deadLettersOf } from '../message/stream-name.ts';
 import type { OutboxStore } from '../outbox/outbox.ts';
 import type { Millis } from '../runtime/clock.ts';
-import { MisconfiguredError } from '../runtime/errors.ts';
+import { MisconfiguredError, UnavailableError } from '../runtime/errors.ts';
 import type { LoopOptions } from '../runtime/loop.ts';
 import { loop } from '../runtime/loop.ts';
 import type { Service } from '../runtime/service.ts';
 import type { Gauges, OutboxGauges, SubscriptionGauges } from './gauges.ts';
 import type { HealthState, Reachability } from './health.ts';
 import { followGauges } from './health.ts';
+import { createProbe } from './probe.ts';
 
 /** Where a subscription reads from: a broker, or the event store. */
 export type Inspected = Pick<Broker, 'inspect' | 'length'>;
@@ -82,28 +83,48 @@ export interface MonitorDeps {
 }
 
 const everyMs: Millis = 5_000;
+/** What has not answered by then is not there, whatever its own time limit is. */
+const patienceMs: Millis = 3_000;
 
 /** Keeps `/readyz` true: asks each database and broker whether it is there, and looks up the lag, every five seconds. */
 export function createMonitor({ watched, state, loop: options }: MonitorDeps): Service {
   const { databases, brokers, eventStore } = watched;
-
-  async function noteEventStore(ping: Promise<void>): Promise<void> {
-    state.eventStore = await reachability(ping);
-  }
+  const { clock } = options;
+  const silent = () => new UnavailableError('no_answer', `no answer within ${patienceMs / 1_000} s`);
+  const probeOf = <Answer>(ask: () => Promise<Answer>) => createProbe(ask, patienceMs, { clock, fault: silent });
+  const asked = [
+    ...databases.map(({ name, ping }) => noting(probeOf(ping), (answer) => void state.databases.set(name, answer))),
+    ...brokers.map((broker) =>
+      noting(
+        probeOf(() => broker.ping()),
+        (answer) => void state.brokers.set(broker.name, answer),
+      ),
+    ),
+    ...(eventStore === null
+      ? []
+      : [
+          noting(
+            probeOf(() => eventStore.ping()),
+            (answer) => {
+              state.eventStore = answer;
+            },
+          ),
+        ]),
+  ];
+  const gauges = probeOf(() => collectGauges(watched));
 
   async function look(): Promise<Millis> {
-    const asked = [
-      ...databases.map(async (each) => state.databases.set(each.name, await reachability(each.ping()))),
-      ...brokers.map(async (each) => state.brokers.set(each.name, await reachability(each.ping()))),
-      ...(eventStore === null ? [] : [noteEventStore(eventStore.ping())]),
-    ];
-    await Promise.all(asked);
-    followGauges(state, await collectGauges(watched));
+    const [looked] = await Promise.allSettled([gauges(), ...asked.map((ask) => ask())]);
+    if (looked.status === 'rejected') throw looked.reason;
+    followGauges(state, looked.value);
     return everyMs;
   }
 
   return { name: 'monitor', run: ({ soft }) => loop(look, soft, options) };
 }
+
+const noting = (probe: () => Promise<void>, note: (answer: Reachability) => void) => async () =>
+  note(await reachability(probe()));
 
 /** The answer to a ping, as `/readyz` names it: an outage is what is asked after here, not a failure of the asking. */
 export const reachability = (ping: Promise<void>): Promise<Reachability> =>

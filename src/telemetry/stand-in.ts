@@ -27,12 +27,14 @@ export function standIn({ asker, standstill }: StandInDeps): AskHealth {
   const last = new Map<HealthPath, Answer>();
 
   return async (path) => {
-    const fresh = await asker.ask(path, true);
+    const known = standstill();
+    // Nobody is waited for who is known not to answer.
+    const fresh = known === null ? await asker.ask(path, true) : null;
     if (fresh !== null) {
       last.set(path, fresh);
       return fresh;
     }
-    const stalled = standstill();
+    const stalled = known ?? standstill();
     if (path === '/metrics') return last.get(path) ?? refusal(503, 'stalled', 'the event loop does not answer');
     if (path === '/version' || path === '/startupz') return last.get(path) ?? held(stalled);
     if (stalled !== null) return held(stalled);

@@ -1,0 +1,53 @@
+import type { Asker } from '../telemetry/asker.ts';
+import type { Answer } from '../telemetry/http-server.ts';
+import type { Families } from '../telemetry/merge-metrics.ts';
+import { countsIn, mergeMetrics, readMetrics, writeMetrics } from '../telemetry/merge-metrics.ts';
+import { createCounter } from '../telemetry/tally.ts';
+
+/** A process that counts. */
+export interface Counting {
+  readonly number: number;
+  readonly restarts: number;
+  /** Null while there is nobody to ask. */
+  readonly asker: Asker | null;
+}
+
+export interface WorkersMetrics {
+  /** The metrics of all as those of one. The stores are looked at by one of them. */
+  answer(all: readonly Counting[]): Promise<Answer>;
+  /** What it has counted stays. */
+  ended(number: number): void;
+}
+
+const contentType = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** Puts the metrics of worker processes together: counts never fall, whichever of them ends or does not answer. */
+export function createWorkersMetrics(): WorkersMetrics {
+  const latest = new Map<number, Families>();
+  let retired: Families = new Map();
+
+  return {
+    async answer(all) {
+      const lookout = all.find(({ asker }) => asker !== null)?.number;
+      await Promise.all(
+        all.map(async ({ number, asker }) => {
+          const answer = await asker?.ask('/metrics', number === lookout);
+          if (answer?.status === 200) latest.set(number, readMetrics(answer.body));
+        }),
+      );
+      const restarts = createCounter({
+        name: 'domaind_worker_restarts_total',
+        help: 'Worker processes that ended and were started again.',
+        labels: ['worker'],
+      });
+      for (const { number, restarts: count } of all) restarts.child(String(number)).value = count;
+      const body = `${writeMetrics(mergeMetrics([retired, ...latest.values()]))}\n${restarts.render()}`;
+      return { status: 200, body, contentType };
+    },
+    ended(number) {
+      const counts = countsIn(latest.get(number) ?? new Map());
+      latest.delete(number);
+      retired = mergeMetrics([retired, counts]);
+    },
+  };
+}

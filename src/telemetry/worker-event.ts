@@ -1,0 +1,17 @@
+import type { Millis } from '../runtime/clock.ts';
+
+/** What becomes of the processes of `--workers`. */
+export type WorkerEvent =
+  | { readonly event: 'worker.started'; readonly worker: number; readonly pid: number }
+  | {
+      readonly event: 'worker.ended';
+      readonly worker: number;
+      readonly pid: number;
+      /** Null where a signal ended it. */
+      readonly code: number | null;
+      readonly signal: string | null;
+      /** Null where it is not started again. */
+      readonly retry_in_ms: Millis | null;
+    }
+  /** It is told to stop, and then made to: one of its loops, or all of it, stands still. */
+  | { readonly event: 'worker.stuck'; readonly worker: number; readonly pid: number; readonly state: string };
