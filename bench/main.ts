@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { againstLimit as consumerLimit, inboxAgainstLimit } from './consumer/against-limit.ts';
+import { againstLimit as consumerLimit, inboxAgainstLimit, inboxCost } from './consumer/against-limit.ts';
 import { idle } from './consumer/idle.ts';
 import { endToEnd, latency } from './consumer/latency.ts';
 import { peers } from './consumer/peers.ts';
@@ -19,7 +19,7 @@ import { writers } from './relay/writers.ts';
 
 const benches: { readonly [Area in Options['area']]: readonly Bench[] } = {
   relay: [relayLimit, relayPeers, relayLatency, relayIdle, writers, flatPublished, flatBacklog],
-  consumer: [consumerLimit, inboxAgainstLimit, peers, latency, endToEnd, idle, bodySizes],
+  consumer: [consumerLimit, inboxAgainstLimit, inboxCost, peers, latency, endToEnd, idle, bodySizes],
 };
 
 const startedAt = performance.now();

@@ -31,3 +31,18 @@ export function seeded(): Random {
 
 /** Where the lines of handlers go in a test. */
 export const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+type Settings = { readonly [key: string]: unknown };
+
+/** One laid over the other as overlays of domain.toml are: tables merge, all else replaces. */
+export function laidOver(below: Settings, above: Settings): Settings {
+  const merged = new Map(Object.entries(below));
+  for (const [key, value] of Object.entries(above)) {
+    const under = merged.get(key);
+    merged.set(key, isSettings(under) && isSettings(value) ? laidOver(under, value) : value);
+  }
+  return Object.fromEntries(merged);
+}
+
+const isSettings = (value: unknown): value is Settings =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -22,7 +22,7 @@ import { observedLoops } from './telemetry/observed-loops.ts';
 import { catalogIn } from './testing-catalog.ts';
 import type { Look, TestServers } from './testing-servers.ts';
 import { prepareGround, realTime } from './testing-servers.ts';
-import { embedded, onServers, seeded, silent } from './testing-settings.ts';
+import { embedded, laidOver, onServers, seeded, silent } from './testing-settings.ts';
 import { settle, settleReally } from './testing-settle.ts';
 import { createWorker } from './worker.ts';
 
@@ -97,7 +97,7 @@ export async function testDomain(options: TestDomainOptions): Promise<TestDomain
   const name = ground?.name ?? options.name ?? 'test';
   const clock = ground === null ? createManualClock(startAt?.getTime() ?? newYear) : realTime;
   const base = ground === null ? embedded : { ...embedded, ...ground.settings, server: onServers };
-  const config = configFromTable({ ...base, ...settings, name } as Table, '/domain.toml');
+  const config = configFromTable({ ...laidOver(base, settings), name } as Table, '/domain.toml');
   const facts: TelemetryEvent[] = [];
   const messages: TestMessage[] = [];
   const databases: MemoryDatabase[] = [];

@@ -1,8 +1,9 @@
 import type { Bench } from '../harness/bench.ts';
 import { fillStream, stream } from '../harness/messages.ts';
+import type { Outcome } from '../harness/outcome.ts';
 import type { Place } from '../harness/place.ts';
 import { startScript } from '../harness/program.ts';
-import type { Contender } from '../harness/side-by-side.ts';
+import type { Contender, Rival } from '../harness/side-by-side.ts';
 import { sideBySide } from '../harness/side-by-side.ts';
 import { daemonConsumer, group, handWrittenConsumer, measureConsumer } from './consumer-runs.ts';
 
@@ -28,24 +29,37 @@ const connections = 10;
 /** A handler that writes a row, with the inbox, against the same two inserts by hand. */
 export const inboxAgainstLimit: Bench = {
   name: 'inbox',
-  async run(place) {
-    const { redis, sql, options, progress } = place;
-    const count = Math.ceil(options.rows / 5);
-    await fillStream(redis, count);
-    await sql`create table if not exists effect (n integer not null)`;
-    const emptied = (contender: Contender): Contender => ({
-      name: contender.name,
-      async measure() {
-        await sql`truncate effect, inbox`;
-        await sql`checkpoint`;
-        return contender.measure();
-      },
-    });
-    const ours = daemonConsumer(place, count, { handlers: 'one-row.js', poolSize: connections + 3 });
-    const rival = { ...emptied(byHand(place, count)), target: 0.7 };
-    return sideBySide('consumer inbox', emptied(ours), [rival], options.rounds, progress);
-  },
+  run: (place) => oneRow(place, 'consumer inbox', (count) => ({ ...byHand(place, count), target: 0.7 })),
 };
+
+/** The same against a handler that writes its row in a transaction of its own, without the inbox. */
+export const inboxCost: Bench = {
+  name: 'inbox-cost',
+  run: (place) =>
+    oneRow(place, 'consumer inbox cost', (count) => ({
+      ...daemonConsumer(place, count, { handlers: 'one-row-alone.js' }),
+      name: 'without inbox',
+      target: 0.75,
+    })),
+};
+
+async function oneRow(place: Place, title: string, rivalOf: (count: number) => Rival): Promise<readonly Outcome[]> {
+  const { redis, sql, options, progress } = place;
+  const count = Math.ceil(options.rows / 5);
+  await fillStream(redis, count);
+  await sql`create table if not exists effect (n integer not null)`;
+  const emptied = (contender: Contender): Contender => ({
+    name: contender.name,
+    async measure() {
+      await sql`truncate effect, inbox`;
+      await sql`checkpoint`;
+      return contender.measure();
+    },
+  });
+  const ours = daemonConsumer(place, count, { handlers: 'one-row.js', poolSize: connections + 3 });
+  const rival = rivalOf(count);
+  return sideBySide(title, emptied(ours), [{ ...emptied(rival), target: rival.target }], options.rounds, progress);
+}
 
 const byHand = (place: Place, count: number): Contender => ({
   name: 'by hand',

@@ -2,6 +2,7 @@ import type { Settlement } from '../broker/broker.ts';
 import type { Outcome } from '../handler/invoke.ts';
 import { deadLettersOf } from '../message/stream-name.ts';
 import type { Millis } from '../runtime/clock.ts';
+import { aboutDelivery } from './about-delivery.ts';
 import type { Breaker } from './circuit-breaker.ts';
 import { after, at, closed } from './circuit-breaker.ts';
 import { composeDeadLetter, toAttemptRecord } from './dead-letter.ts';
@@ -37,16 +38,7 @@ export function createHandling(station: Omit<Station, 'handling'>): Handling {
   let unavailable = 0;
   let running = 0;
 
-  const facts = ({ delivery }: Held, opened: Opened | null) => ({
-    subscription: name,
-    stream: delivery.stream,
-    group: consumer.group,
-    entry_id: delivery.id,
-    message_id: opened?.messageId ?? null,
-    message_type: opened?.messageType ?? null,
-    correlation_id: opened?.correlationId ?? null,
-    attempt: delivery.attempt,
-  });
+  const facts = ({ delivery }: Held, opened: Opened | null) => aboutDelivery(name, consumer.group, delivery, opened);
 
   async function handle(task: Task): Promise<void> {
     const { held, opened } = task;

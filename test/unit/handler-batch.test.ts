@@ -65,7 +65,7 @@ describe('a projector that takes a batch', () => {
     for (let n = 0; n < 10; n += 1) domain.raise('OrderPlaced', raised(n));
     await domain.settle();
     assert.deepEqual(domain.documents('sums'), { all: { count: 9, sum: 38 } });
-    assert.ok((sizes[0] ?? 0) > 1);
+    assert.ok(Math.max(...sizes) > 1);
     assert.equal(domain.handled('Totals'), 9);
     assert.deepEqual(
       domain.deadLetters.map(({ attempt, error }) => [attempt, error.message]),
@@ -111,7 +111,7 @@ describe('a projector that takes a batch', () => {
     for (let n = 0; n < 4; n += 1) domain.raise('OrderPlaced', raised(n));
     await domain.settle();
     assert.deepEqual(domain.documents('sums'), { all: { count: 4, sum: 6 } });
-    assert.ok((sizes[0] ?? 0) > 1);
+    assert.ok(Math.max(...sizes) > 1);
     await domain.stop();
   });
 
