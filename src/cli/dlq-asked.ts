@@ -1,14 +1,17 @@
 import type { DeadLetter, DeadLetters } from '../broker/dead-letters.ts';
-import type { RedisBrokerConfig } from '../broker/redis-connections.ts';
 import { createRedisDeadLetters } from '../broker/redis-dead-letters.ts';
 import type { Config } from '../config/config.ts';
 import { loadHandlers } from '../handler/load-handlers.ts';
-import { deadLettersOf, laneOf } from '../message/stream-name.ts';
+import type { LoadedHandler } from '../handler/loaded-handler.ts';
+import { deadLettersOf, failedStream, laneOf } from '../message/stream-name.ts';
 import type { Millis } from '../runtime/clock.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
 import { MisconfiguredError, UsageError } from '../runtime/errors.ts';
 import type { Shutdown } from '../runtime/service.ts';
+import { createEventStoreDeadLetters, inEventStore } from '../subscription/event-store-dead-letters.ts';
+import { planFor } from '../worker/plan.ts';
 import type { Arguments } from './arguments.ts';
+import { openStore } from './events-asked.ts';
 import type { Io } from './io.ts';
 import { durationIn } from './spans.ts';
 
@@ -36,17 +39,25 @@ export interface Found {
   readonly letter: DeadLetter;
 }
 
-/** The brokers that can have dead letters. Connects to nothing yet. */
-export function openDeadLetters({ brokers }: Config): readonly DeadLetters[] {
-  const all = [...brokers.values()].flatMap((each): readonly RedisBrokerConfig[] =>
-    each.provider === 'redis' ? [each] : [],
-  );
-  if (all.length === 0) {
-    const why = 'dead letters are kept by a broker of provider redis: there is none in domain.toml';
-    throw new MisconfiguredError('no_dead_letters', why);
-  }
+/** Where dead letters can be: brokers, and the event store. Connects to nothing yet. */
+export function openDeadLetters(config: Config): readonly DeadLetters[] {
+  const { brokers, eventStore } = config;
   const notice = () => undefined;
-  return all.map((each) => createRedisDeadLetters(each, { clock: systemClock, random: systemRandom, notice }));
+  const ofBrokers = [...brokers.values()].flatMap((each) =>
+    each.provider === 'redis'
+      ? [createRedisDeadLetters(each, { clock: systemClock, random: systemRandom, notice })]
+      : [],
+  );
+  const all = eventStore.provider === 'memory' ? ofBrokers : [...ofBrokers, openInEventStore(config)];
+  if (all.length > 0) return all;
+  const why =
+    'dead letters are kept by a broker of provider redis and by an event store of provider message_db: there is neither in domain.toml';
+  throw new MisconfiguredError('no_dead_letters', why);
+}
+
+function openInEventStore(config: Config): DeadLetters {
+  const store = openStore(config);
+  return createEventStoreDeadLetters({ store, clock: systemClock, close: () => void store.close() });
 }
 
 /**
@@ -61,7 +72,9 @@ export async function findSources(
   const sources = given.flag('no-handlers') ? await searched(all) : await ofHandlers(config, all);
   const stream = given.text('stream');
   if (stream === null) return sources;
-  const wanted = sources.filter((each) => each.stream === stream || each.stream === deadLettersOf(stream));
+  const wanted = sources.filter(
+    (each) => each.stream === stream || each.stream === deadLettersOf(stream) || each.stream.endsWith(`-${stream}`),
+  );
   if (wanted.length > 0) return wanted;
   const known = sources.map((each) => each.stream).join(', ') || 'none';
   throw new UsageError(`--stream ${stream} has no dead letters; known: ${known}`);
@@ -76,23 +89,35 @@ async function searched(all: readonly DeadLetters[]): Promise<readonly Source[]>
 
 async function ofHandlers(config: Config, all: readonly DeadLetters[]): Promise<readonly Source[]> {
   const { handlers } = await loadHandlers(config, { clock: systemClock });
-  const { lanes } = config.server;
   const sources = new Map<string, Source & { readonly handlers: Map<string, string> }>();
-  for (const { name, group, streams, categories, broker } of handlers) {
-    const letters = all.find((each) => each.broker === broker);
+  for (const { handler, settings } of planFor(config, handlers)) {
+    const { name, group, streams, broker } = handler;
+    const inStore = settings.type === 'event_store';
+    const letters = all.find((each) => each.broker === (inStore ? inEventStore : broker));
     if (letters === undefined) continue;
-    const suffix = categories.length > 0 ? (lanes?.suffix ?? null) : null;
-    const partitions = await Promise.all(categories.map((category) => letters.partitions(category)));
-    const bare = [...streams, ...partitions.flat()];
-    const read = bare.flatMap((stream) => (suffix === null ? [stream] : [stream, laneOf(stream, suffix)]));
-    for (const stream of read.map(deadLettersOf)) {
-      const key = JSON.stringify([broker, stream]);
+    const found = inStore
+      ? streams.map((category) => failedStream(group, category))
+      : await ofStreams(config, letters, handler);
+    for (const stream of found) {
+      const key = JSON.stringify([letters.broker, stream]);
       const source = sources.get(key) ?? { letters, stream, handlers: new Map<string, string>() };
       source.handlers.set(group, name);
       sources.set(key, source);
     }
   }
   return [...sources.values()];
+}
+
+async function ofStreams(
+  { server: { lanes } }: Config,
+  letters: DeadLetters,
+  { streams, categories }: LoadedHandler,
+): Promise<readonly string[]> {
+  const suffix = categories.length > 0 ? (lanes?.suffix ?? null) : null;
+  const partitions = await Promise.all(categories.map((category) => letters.partitions(category)));
+  const bare = [...streams, ...partitions.flat()];
+  const read = bare.flatMap((stream) => (suffix === null ? [stream] : [stream, laneOf(stream, suffix)]));
+  return read.map(deadLettersOf);
 }
 
 /** Which letters; null: any. */

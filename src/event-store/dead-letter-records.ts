@@ -1,5 +1,4 @@
 import type { JsonObject } from '../message/message.ts';
-import { failedStream } from '../message/stream-name.ts';
 import type { EventStore, StoredMessage } from './event-store.ts';
 import { factsIn, toPosition } from './failures.ts';
 
@@ -21,11 +20,8 @@ export interface DeadLetterRecords {
 
 const pageSize = 1_000;
 
-export function createDeadLetterRecords(
-  { group, category }: { readonly group: string; readonly category: string },
-  store: EventStore,
-): DeadLetterRecords {
-  const stream = failedStream(group, category);
+/** `stream`: the record of failures of a subscription. */
+export function createDeadLetterRecords(stream: string, store: EventStore): DeadLetterRecords {
   const letters = new Map<bigint, Exhausted>();
   let next = 0;
   return {

@@ -4,7 +4,7 @@ import { createDeadLetterRecords } from '../event-store/dead-letter-records.ts';
 import type { EventStore } from '../event-store/event-store.ts';
 import { factsIn, toPosition } from '../event-store/failures.ts';
 import type { Positions } from '../event-store/positions.ts';
-import { positionStream } from '../message/stream-name.ts';
+import { failedStream, positionStream } from '../message/stream-name.ts';
 import { subscriptionKey } from './event-store-source.ts';
 
 export interface StandingDeps {
@@ -44,7 +44,7 @@ export function createStandings(group: string, deps: StandingDeps): Pick<Broker,
     inspect: (category, of) => standingOf(of, category, deps),
     async length(deadLetters) {
       const category = deadLetters.replace(/:dlq$/, '');
-      const known = records.get(category) ?? createDeadLetterRecords({ group, category }, deps.store);
+      const known = records.get(category) ?? createDeadLetterRecords(failedStream(group, category), deps.store);
       records.set(category, known);
       await known.read();
       return known.letters.size;
