@@ -2,6 +2,7 @@ import type { Asker } from '../telemetry/asker.ts';
 import type { Answer } from '../telemetry/http-server.ts';
 import type { Families } from '../telemetry/merge-metrics.ts';
 import { countsIn, mergeMetrics, readMetrics, writeMetrics } from '../telemetry/merge-metrics.ts';
+import type { TallyOptions } from '../telemetry/tally.ts';
 import { createCounter } from '../telemetry/tally.ts';
 
 /** A process that counts. */
@@ -19,6 +20,13 @@ export interface WorkersMetrics {
   ended(number: number): void;
 }
 
+/** Counted by the process that runs the others. */
+export const workerRestarts: TallyOptions = {
+  name: 'domaind_worker_restarts_total',
+  help: 'Worker processes of `--workers` that ended and were started again.',
+  labels: ['worker'],
+};
+
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 /** Puts the metrics of worker processes together: counts never fall, whichever of them ends or does not answer. */
@@ -35,11 +43,7 @@ export function createWorkersMetrics(): WorkersMetrics {
           if (answer?.status === 200) latest.set(number, readMetrics(answer.body));
         }),
       );
-      const restarts = createCounter({
-        name: 'domaind_worker_restarts_total',
-        help: 'Worker processes that ended and were started again.',
-        labels: ['worker'],
-      });
+      const restarts = createCounter(workerRestarts);
       for (const { number, restarts: count } of all) restarts.child(String(number)).value = count;
       const body = `${writeMetrics(mergeMetrics([retired, ...latest.values()]))}\n${restarts.render()}`;
       return { status: 200, body, contentType };

@@ -3,12 +3,13 @@ import type { Millis } from '../runtime/clock.ts';
 import type { Emit } from './event.ts';
 import { listen } from './listen.ts';
 import { createBounded, streamLabel } from './metric-labels.ts';
-import type { Count } from './tally.ts';
+import type { Count, DescribedMetric } from './tally.ts';
 import { createCounter, createHistogram } from './tally.ts';
 
 export interface EventTallies {
   /** Counts a fact. Called for each message: allocates nothing for labels it has seen. */
   readonly emit: Emit;
+  readonly described: readonly DescribedMetric[];
   render(): string;
 }
 
@@ -181,5 +182,9 @@ export function createEventTallies(laneSuffix: string | null): EventTallies {
     },
   });
 
-  return { emit, render: () => all.map((tally) => tally.render()).join('\n') };
+  return {
+    emit,
+    described: all.map(({ described }) => described),
+    render: () => all.map((tally) => tally.render()).join('\n'),
+  };
 }

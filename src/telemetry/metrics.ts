@@ -6,6 +6,7 @@ import { createEventGauges } from './event-gauges.ts';
 import { createEventTallies } from './event-tallies.ts';
 import type { Gauges } from './gauges.ts';
 import { createSnapshot } from './snapshot.ts';
+import type { DescribedMetric } from './tally.ts';
 
 export interface MetricsConfig {
   readonly version: string;
@@ -24,6 +25,10 @@ export interface Metrics {
   /** Hears every fact and counts it. */
   readonly emit: Emit;
   readonly contentType: string;
+  /** What there is, Node's own apart. */
+  readonly described: readonly DescribedMetric[];
+  /** Names and words of Node's own. */
+  readonly ofNode: readonly Pick<DescribedMetric, 'name' | 'help'>[];
   /**
    * All metrics in the text format of Prometheus. Waits at most a second for gauges that are slow to look up; without
    * `stores`, which are looked at where left out, none is.
@@ -48,7 +53,10 @@ export function createMetrics(config: MetricsConfig, deps: MetricsDeps): Metrics
   const state = createEventGauges(clock);
   let gauges: Gauges | null = null;
 
-  const gauge = (name: string, help: string, labelNames: readonly string[], samples: () => readonly Sample[]) =>
+  const described: DescribedMetric[] = [...tallies.described];
+
+  const gauge = (name: string, help: string, labelNames: readonly string[], samples: () => readonly Sample[]) => {
+    described.push({ name: `domaind_${name}`, type: 'gauge', help, labels: labelNames });
     new Gauge({
       name: `domaind_${name}`,
       help,
@@ -59,6 +67,7 @@ export function createMetrics(config: MetricsConfig, deps: MetricsDeps): Metrics
         for (const [labels, value] of samples()) this.set(labels, value);
       },
     });
+  };
   const outboxes = (value: (each: Gauges['outboxes'][number]) => number) => () =>
     (gauges?.outboxes ?? []).map((each): Sample => [{ database: each.database, broker: each.broker }, value(each)]);
   const groups = (value: (each: Gauges['subscriptions'][number]) => number | null) => () =>
@@ -158,6 +167,11 @@ export function createMetrics(config: MetricsConfig, deps: MetricsDeps): Metrics
       state.emit(fact);
     },
     contentType: registry.contentType,
+    described,
+    ofNode: registry
+      .getMetricsAsArray()
+      .filter(({ name }) => !name.startsWith('domaind_'))
+      .map(({ name, help }) => ({ name, help })),
     text(stores = true) {
       const now = clock.monotonic();
       if (rendered === null || rendered.stores !== stores || now - rendered.at >= renderedForMs)

@@ -4,8 +4,17 @@
  * written out in the text format of Prometheus at a scrape.
  */
 export interface Tally {
+  readonly described: DescribedMetric;
   /** The metric in the text format, ending in a newline. */
   render(): string;
+}
+
+/** A metric, for those who read about it. */
+export interface DescribedMetric {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
 }
 
 export interface Count {
@@ -35,6 +44,7 @@ export function createCounter(options: TallyOptions): CounterTally {
   const { name } = options;
   const children = createChildren<Count>(options.labels, () => ({ value: 0 }));
   return {
+    described: { ...options, type: 'counter' },
     child: children.of,
     render: () =>
       text(
@@ -52,8 +62,8 @@ interface Buckets extends Histogram {
 
 /** `bounds` are the upper ends of the buckets, growing, in the metric's unit. */
 export function createHistogram(options: TallyOptions & { readonly bounds: readonly number[] }): HistogramTally {
-  const { name, bounds } = options;
-  const children = createChildren<Buckets>(options.labels, () => createBuckets(bounds));
+  const { name, help, labels, bounds } = options;
+  const children = createChildren<Buckets>(labels, () => createBuckets(bounds));
   const samples = ({ labels, child }: { readonly labels: string; readonly child: Buckets }): readonly string[] => {
     let total = 0;
     const buckets = [...bounds, Number.POSITIVE_INFINITY].map((bound, index) => {
@@ -63,7 +73,11 @@ export function createHistogram(options: TallyOptions & { readonly bounds: reado
     });
     return [...buckets, sample(`${name}_sum`, labels, child.sum()), sample(`${name}_count`, labels, total)];
   };
-  return { child: children.of, render: () => text(options, 'histogram', children.list().flatMap(samples)) };
+  return {
+    described: { name, help, labels, type: 'histogram' },
+    child: children.of,
+    render: () => text(options, 'histogram', children.list().flatMap(samples)),
+  };
 }
 
 function createBuckets(bounds: readonly number[]): Buckets {
