@@ -63,8 +63,8 @@ export function startWatchdog(config: WatchdogConfig, deps: WatchdogDeps): Watch
   const { emit, running, flush, ask, onStalled } = deps;
   const everyMs = Math.max(50, Math.min(500, reportAfterMs / 4));
   const beats = new Int32Array(new SharedArrayBuffer(4));
+  // It keeps the process alive too: one that waits for a promise alone would end with 13, in the middle of its drain.
   const beat = setInterval(() => Atomics.add(beats, 0, 1), everyMs);
-  beat.unref();
 
   function stalled({ stalledMs, where, exiting }: Stall): Stalled {
     const { certain, calls } = running.suspects();
@@ -121,11 +121,11 @@ export function startWatchdog(config: WatchdogConfig, deps: WatchdogDeps): Watch
   return {
     listening,
     async close() {
-      clearInterval(beat);
       const stopped = once(thread, 'message', { signal: AbortSignal.timeout(closeWithinMs) }).catch(() => undefined);
       tell({ kind: 'stop' });
       await stopped;
       await thread.terminate();
+      clearInterval(beat);
     },
   };
 }
