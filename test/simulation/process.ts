@@ -108,7 +108,9 @@ export function createProcess(name: string, deps: ProcessDeps): Process {
       const answer = (settle: () => void) => {
         if (kind === 'crash_after') crash(point);
         if (kind === 'pause_after') pause(1 + chance.upTo(longestPauseMs), point);
-        world.after(chance.upTo(3), state, settle);
+        const ms = chance.upTo(3);
+        if (ms === 0 && !state.dead && state.pausedUntil <= world.now()) settle();
+        else world.after(ms, state, settle);
       };
       world.after(travelMs(link, heldUpMs), null, () => {
         trace(`${name} ${point}`);

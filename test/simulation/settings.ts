@@ -1,4 +1,5 @@
 import type { Millis } from '../../src/runtime/clock.ts';
+import type { Nature } from './observer.ts';
 
 /** Small, so that a run is short; by the same proportions as what is shipped. */
 const retries = {
@@ -47,12 +48,26 @@ export const settings = {
     },
     partitioning: {
       lease_ttl_ms: 6_000,
-      heartbeat_interval_seconds: 1.5,
-      poll_interval_seconds: 0.5,
+      heartbeat_interval_seconds: 2,
+      poll_interval_seconds: 1,
       reap_idle_ms: 8_000,
     },
   },
 };
 
-/** How long the daemons may take, once nothing goes wrong any more, to have handled all there is. */
-export const recoveryBoundMs: Millis = 60_000;
+/**
+ * How long the daemons may take to have handled all there is, from the last trouble on: leases and consumers of the dead
+ * run out, what waits is tried again, and what is behind the slow and the endless of one key waits for each of them.
+ */
+export function recoveryBoundMs(natures: readonly Nature[]): Millis {
+  const count = (nature: Nature) => natures.filter((each) => each === nature).length;
+  const { endless, slow, failing } = eachMs;
+  const tried = count('flaky') + count('poison') + count('refused_once') + count('refused');
+  return baseMs + endless * count('endless') + slow * count('slow') + failing * tried;
+}
+
+/** Until each killer is given up, it is a trouble itself: a process starts, takes over what the dead one had, and dies. */
+export const killerMs: Millis = 45_000;
+
+const baseMs: Millis = 30_000;
+const eachMs = { endless: 3 * 5_000 + 6_000, slow: 5_000, failing: 6_000 };

@@ -95,10 +95,15 @@ function wireWork(server: UnitOfWork, process: Process): UnitOfWork {
     append: (asked) => server.append(asked),
     claim: () => process.ask('work.claim', 'database', () => server.claim()),
     commit: () =>
-      process.ask('work.commit', 'database', () => {
+      process.ask('work.commit', 'database', async () => {
         committing = true;
         forget();
-        return server.commit();
+        try {
+          return await server.commit();
+        } finally {
+          // Of one that was refused, nothing stays open.
+          await server.rollback();
+        }
       }),
     async rollback() {
       forget();
