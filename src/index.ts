@@ -24,6 +24,7 @@ export type {
   Payloads,
   ProcessOptions,
   RaiseOptions,
+  ResetContext,
   Siblings,
   Unchecked,
 } from './handler/handler.ts';

@@ -57,7 +57,7 @@ export function createMemoryPositions(): Positions {
       return 'recorded';
     },
     look: async (subscription) => kept.get(subscription) ?? null,
-    async reset(subscription, token, position) {
+    async reset(_sql, subscription, token, position) {
       kept.set(subscription, { token, position, ahead: [], failed: [], started: new Map(), clean: true });
     },
   };

@@ -41,6 +41,14 @@ export interface Owned {
   readonly work: (tenure: Tenure) => Promise<void>;
 }
 
+const pausing = 'pause:';
+
+/** The lease of one subscription, and that by which an operator keeps all replicas from owning it. */
+export const leasesOf = (prefix: string, key: string) => ({
+  own: `${prefix}:${key}`,
+  pause: `${prefix}:${pausing}${key}`,
+});
+
 /** How soon a replica that has come or gone is noticed. */
 const lookEveryMs: Millis = 1_000;
 
@@ -57,7 +65,7 @@ export function createOwnership(config: OwnershipConfig, all: readonly Owned[], 
   const shares = createShares({ prefix, owner, lease }, { store, clock, onError: onError(prefix) });
 
   async function own({ key, onStandBy, work }: Owned, { soft, hard }: Shutdown): Promise<void> {
-    const name = `${prefix}:${key}`;
+    const { own: name } = leasesOf(prefix, key);
     let standing = false;
     while (!soft.aborted) {
       const letGo = new AbortController();
@@ -102,7 +110,8 @@ export function createOwnership(config: OwnershipConfig, all: readonly Owned[], 
       const { soft } = shutdown;
       const looked = new AbortController();
       const look = async () => {
-        await shares.look(all.length);
+        const names = await shares.look(all.length);
+        shares.pause(new Set(names.flatMap((name) => (name.startsWith(pausing) ? [name.slice(pausing.length)] : []))));
         looked.abort();
         return lookEveryMs;
       };

@@ -63,6 +63,9 @@ export interface Positions {
   ): Promise<'recorded' | 'duplicate' | 'fenced'>;
   /** Without claiming it; null where it is not known. */
   look(subscription: string): Promise<Progress | null>;
-  /** Begins anew from `position`, nothing failed. Fences earlier owners out, so the caller must hold the lease. */
-  reset(subscription: string, token: bigint, position: bigint): Promise<void>;
+  /**
+   * Begins anew behind `position`, nothing failed, in a transaction of the caller's; null for a database in memory. Fences
+   * earlier owners out, so the caller must hold the lease.
+   */
+  reset(sql: TransactionSql | null, subscription: string, token: bigint, position: bigint): Promise<void>;
 }

@@ -95,15 +95,14 @@ export function createPostgresqlPositions(database: Database): Positions {
       );
       return row === undefined ? null : progressOf(row);
     },
-    async reset(subscription, token, position) {
-      await database.bounded(
-        (sql) => sql`
-          insert into ${table(sql)} as kept (subscription, token, position)
-          values (${subscription}, ${String(token)}::bigint, ${String(position)}::bigint)
-          on conflict (subscription) do update set token = greatest(kept.token, excluded.token),
-            position = excluded.position, ahead = '{}', failed = '{}', started = '{}', clean = true,
-            updated_at = clock_timestamp()`,
-      );
+    async reset(sql, subscription, token, position) {
+      if (sql === null) throw new TypeError('a position in PostgreSQL is set back in a transaction of the caller');
+      await sql`
+        insert into ${table(sql)} as kept (subscription, token, position)
+        values (${subscription}, ${String(token)}::bigint, ${String(position)}::bigint)
+        on conflict (subscription) do update set token = greatest(kept.token, excluded.token),
+          position = excluded.position, ahead = '{}', failed = '{}', started = '{}', clean = true,
+          updated_at = clock_timestamp()`;
     },
   };
 }

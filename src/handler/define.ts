@@ -122,6 +122,7 @@ function define(
     ...faultsOfHandles(kind, handles),
     ...(isText(broker) ? [] : ['broker must be a name under [brokers]']),
     ...faultsOfOptions(options),
+    ...(options['reset'] === undefined || kind === 'projector' ? [] : ['reset is for projectors']),
   ];
   const all = isRecord(handles) ? Object.entries(handles) : [];
   return Object.freeze({
@@ -183,6 +184,7 @@ const optionTypes: ReadonlyMap<string, 'text' | 'table' | 'function'> = new Map(
   ['subscription', 'table'],
   ['examples', 'table'],
   ['handleError', 'function'],
+  ['reset', 'function'],
 ]);
 
 const isOf = { text: isText, table: isRecord, function: (value: unknown) => typeof value === 'function' };

@@ -163,6 +163,9 @@ export type HookContext = Pick<HandlerContext, 'message' | 'attempt' | 'signal' 
  */
 export type ErrorHook = (error: Error, message: never, ctx: HookContext) => unknown;
 
+/** What empties a read model may do. */
+export type ResetContext = Pick<HandlerContext, 'sql' | 'store' | 'config'>;
+
 export interface HandlerOptions {
   /** Default: the name of the export. */
   readonly name?: string;
@@ -182,6 +185,11 @@ export interface HandlerOptions {
   readonly handleError?: (error: Error, message: Unchecked, ctx: HookContext) => unknown;
   /** The same, as Protean has it. */
   readonly handle_error?: (error: Error, message: Unchecked, ctx: HookContext) => unknown;
+  /**
+   * Of a projector: empties its read model, before `domaind projection rebuild` reads everything again. It is one
+   * transaction with the setting back of the position, so that a rebuild that is interrupted goes on where it was.
+   */
+  readonly reset?: (ctx: ResetContext) => unknown;
   /** A payload for each message name, to read and to try: `domaind dev` prints a command that sends one. */
   readonly examples?: { readonly [name: string]: JsonObject };
 }

@@ -22,6 +22,8 @@ export interface LoadedHandler {
   readonly batch: Batch | null;
   /** Told of each attempt that failed. */
   readonly handleError: ErrorHook | null;
+  /** Empties the read model of a projector; null where it has no such function. */
+  readonly reset: NonNullable<HandlerOptions['reset']> | null;
   /** Other names of its table `[server.subscriptions.<name>]`: `Commands:order`. */
   readonly aliases: readonly string[];
   readonly profile: string | null;
@@ -73,6 +75,7 @@ export function toLoadedHandler(
     // A definition of an older copy of this package has none.
     batch: batch ?? null,
     handleError: options.handleError ?? null,
+    reset: options.reset ?? null,
     aliases: kind === 'command_handler' ? sources.map((source) => `Commands:${source}`) : [],
     profile: options.profile ?? null,
     subscription: subscriptionOf(options),

@@ -26,7 +26,9 @@ export function createSharing(config: SharesConfig, deps: SharesDeps): Sharing {
   const { prefix } = config;
   const { look, leasesFor, gone, leave } = createShares(config, deps);
   return {
-    look: (shards) => look(shards, (name) => !name.endsWith(`/${shards}`)),
+    async look(shards) {
+      await look(shards, (name) => !name.endsWith(`/${shards}`));
+    },
     leaseOf: (index, shards) => `${prefix}:${index}/${shards}`,
     leasesFor: (index, letGo) => leasesFor(String(index), letGo),
     gone: (index) => gone(String(index)),

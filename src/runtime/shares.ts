@@ -19,9 +19,11 @@ export interface Shares {
   /**
    * Says that this replica is there, and counts the others. To be asked every second or so, with the number of things
    * there are; throws as the store does. While somebody holds what `isForeign` (its name without the prefix), nobody takes
-   * anything.
+   * anything. Answers all names that somebody holds, without the prefix.
    */
-  look(total: number, isForeign?: (name: string) => boolean): Promise<void>;
+  look(total: number, isForeign?: (name: string) => boolean): Promise<readonly string[]>;
+  /** Lets go of what this replica holds by these keys, and takes none of them, until told otherwise. */
+  pause(keys: ReadonlySet<string>): void;
   /**
    * The store, which gives out a lease only while this replica has less than its share. `letGo` is aborted when it has
    * more, and this thing is the one to go.
@@ -46,6 +48,7 @@ export function createShares(config: SharesConfig, deps: SharesDeps): Shares {
   let share = 0;
   let foreign = false;
   let taking = 0;
+  let paused: ReadonlySet<string> = new Set();
 
   async function stay(): Promise<void> {
     const now = clock.monotonic();
@@ -72,11 +75,16 @@ export function createShares(config: SharesConfig, deps: SharesDeps): Shares {
       foreign = names.some((name) => !name.startsWith('member:') && isForeign(name));
       share = Math.ceil(total / Math.max(1, members));
       for (const key of [...held.keys()].sort(byNumber).slice(share)) held.get(key)?.abort();
+      return names;
+    },
+    pause(keys) {
+      paused = keys;
+      for (const key of keys) held.get(key)?.abort();
     },
     leasesFor: (key, letGo) => ({
       ...store,
       async acquire(...asked) {
-        if (foreign || held.size + taking >= share) return null;
+        if (foreign || paused.has(key) || held.size + taking >= share) return null;
         taking += 1;
         try {
           const token = await store.acquire(...asked);

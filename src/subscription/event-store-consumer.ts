@@ -39,7 +39,7 @@ export interface EventStoreConsumerDeps {
 const restless: Millis = 10;
 const longestRest: Millis = 500;
 const saveEveryMs: Millis = 1_000;
-/** Reading pauses when so many were handed out since the oldest that is still in hand. */
+/** Reading pauses when so many were handed out since the oldest that is still in hand; more where batches are larger. */
 const longestSpan = 2_000;
 
 /**
@@ -58,10 +58,10 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
   let underSuspicion = false;
 
   /** Not behind one that may kill the process, nor too far ahead of one that takes its time. */
-  function mayRead(): boolean {
+  function mayRead(count: number): boolean {
     if (suspects > 0 || (underSuspicion && track.open > 0)) return false;
     underSuspicion = false;
-    return track.span < longestSpan;
+    return track.span < Math.max(longestSpan, 4 * count);
   }
 
   const crashesOf = (position: bigint): number => progress.started.get(position) ?? 0;
@@ -128,7 +128,7 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
       settling.acknowledge(acks);
       owned();
       await saveIfDue();
-      if (mayRead()) {
+      if (mayRead(count)) {
         const page = await read(track.next, count);
         const deliveries = taken(page, false);
         if (page.messages.length > 0) {

@@ -83,7 +83,7 @@ async function own(
       positionUpdateInterval: settings.positionUpdateInterval,
       recoverEveryMs: settings.recoverEveryMs,
       gapTimeoutMs: settings.gapTimeoutMs,
-      suspects: 2 * settings.batchSize,
+      suspects: Math.min(mostSuspects, 2 * settings.batchSize),
     },
     { store: providers.eventStore.store, positions, token: BigInt(grant.token), clock, ...gaps, onLost: leave },
   );
@@ -127,6 +127,9 @@ async function own(
   }).run(shutdown);
   opened.close();
 }
+
+/** They are handled one by one: a long batch would take its time. */
+const mostSuspects = 200;
 
 /** How often an owner looks after messages that it need not wait for: those of a dead owner, and replays. */
 const lookEveryMs: Millis = 1_000;

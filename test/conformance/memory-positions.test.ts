@@ -6,6 +6,7 @@ positionsConformance('memory', async () => {
   return {
     positions,
     record: (subscription, token, receipt) => positions.record(null, subscription, token, receipt),
+    reset: (subscription, token, position) => positions.reset(null, subscription, token, position),
     close: async () => undefined,
   };
 });

@@ -6,6 +6,7 @@ export interface PositionsUnderTest {
   readonly positions: Positions;
   /** Records in a transaction of its own, and commits it. */
   record(subscription: string, token: bigint, receipt: Receipt): ReturnType<Positions['record']>;
+  reset(subscription: string, token: bigint, position: bigint): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -121,7 +122,7 @@ export function positionsConformance(name: string, create: () => Promise<Positio
     it('begin anew when they are reset', async () => {
       const subscription = await claimed(1n);
       await positions.advance(subscription, 1n, { ...nothing, position: 9n, done: [12n], failed: [4n] });
-      await positions.reset(subscription, 2n, -1n);
+      await store.reset(subscription, 2n, -1n);
       const progress = await positions.look(subscription);
       assert.deepEqual([progress?.position, progress?.ahead, progress?.failed], [-1n, [], []]);
       assert.equal(await positions.advance(subscription, 1n, { ...nothing, position: 9n }), false);

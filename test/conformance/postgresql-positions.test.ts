@@ -16,6 +16,11 @@ positionsConformance('PostgreSQL', async () => {
       await transaction.commit();
       return outcome;
     },
+    async reset(subscription, token, position) {
+      const transaction = database.transaction();
+      await positions.reset(transaction.sql, subscription, token, position);
+      await transaction.commit();
+    },
     async close() {
       await database.close();
       await server.stop();
