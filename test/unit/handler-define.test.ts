@@ -91,7 +91,7 @@ describe('a definition that is wrong', () => {
     [
       'with an option of another name',
       untyped(eventHandler, { category: 'order', handles: { OrderPlaced: nothing }, retries: 3 }),
-      'has an unknown option retries; known are name, group, database, profile, sequentialBy, subscription, examples, handleError',
+      'has an unknown option retries; known are name, group, database, profile, sequentialBy, subscription, examples, handleError, reset',
     ],
     [
       'with an option of another type',
@@ -101,7 +101,7 @@ describe('a definition that is wrong', () => {
     [
       'that names a broker but is no subscriber',
       untyped(eventHandler, { category: 'order', handles: { OrderPlaced: nothing }, broker: 'partners' }),
-      'has an unknown option broker; known are name, group, database, profile, sequentialBy, subscription, examples, handleError',
+      'has an unknown option broker; known are name, group, database, profile, sequentialBy, subscription, examples, handleError, reset',
     ],
     [
       'of a subscriber with a broker that is no name',
