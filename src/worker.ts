@@ -2,7 +2,8 @@ import type { Config } from './config/config.ts';
 import type { HandleNow } from './handler/handle-now.ts';
 import type { LoadedHandler } from './handler/loaded-handler.ts';
 import type { Providers } from './providers.ts';
-import type { Shutdown } from './runtime/service.ts';
+import type { LoopOptionsFor } from './runtime/loop.ts';
+import type { Service, Shutdown } from './runtime/service.ts';
 import { createMonitor, type Watched } from './telemetry/monitor.ts';
 import { deadLetterUpkeep } from './worker/dead-letters.ts';
 import type { WorkerDeps } from './worker/deps.ts';
@@ -11,6 +12,7 @@ import { synchronous } from './worker/in-process.ts';
 import type { PlanRow } from './worker/plan.ts';
 import { planFor } from './worker/plan.ts';
 import { relays } from './worker/relays.ts';
+import { reviving } from './worker/reviving.ts';
 import { runAll } from './worker/run-all.ts';
 import { subscriptionsFor } from './worker/subscriptions.ts';
 import { reachAll, watchedBy } from './worker/watched.ts';
@@ -28,6 +30,29 @@ export interface Worker {
 
 export type Part = 'relay' | 'subscriptions';
 
+/** One service, and one that is begun anew when it stands still where that is wanted. */
+function revived(create: (deps: WorkerDeps) => readonly Service[], deps: WorkerDeps): readonly Service[] {
+  const { onHopeless } = deps;
+  if (onHopeless === undefined) return create(deps);
+  const one = (loopOptions: LoopOptionsFor): Service => {
+    const [service, ...others] = create({ ...deps, loopOptions });
+    if (service === undefined || others.length > 0) throw new Error('one service is begun anew at a time');
+    return service;
+  };
+  return [reviving(one, { ...deps, onHopeless })];
+}
+
+/** Handlers as services feed them: each by itself, those of the event store by the database that says who owns them. */
+function together(plan: readonly PlanRow[]): readonly (readonly PlanRow[])[] {
+  const groups = new Map<string, PlanRow[]>();
+  for (const row of plan) {
+    const { settings, handler } = row;
+    const key = settings.type === 'event_store' ? `database ${handler.database}` : `handler ${handler.name}`;
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  return [...groups.values()];
+}
+
 /** The composition root: makes of a configuration and its handlers the services that do the work. */
 export function createWorker(
   config: Config,
@@ -41,7 +66,8 @@ export function createWorker(
   const sync = synchronous(config, plan, providers, deps);
 
   const watched = watchedBy(config, plan, providers);
-  const outboxes = parts.includes('relay') ? relays(config, plan, providers, deps) : [];
+  const relaysOf = (given: WorkerDeps) => (parts.includes('relay') ? relays(config, plan, providers, given) : []);
+  const relayCount = relaysOf(deps).length;
   const monitor = createMonitor({ watched, state, loop: loopOptions('monitor') });
 
   return {
@@ -51,8 +77,13 @@ export function createWorker(
     connect: (stop) => reachAll(config, providers, deps, stop),
     async run(shutdown) {
       const load = { bytes: 0 };
+      const outboxes = Array.from({ length: relayCount }, (_, index) =>
+        revived((given) => relaysOf(given).slice(index, index + 1), deps),
+      ).flat();
       const subscriptions = parts.includes('subscriptions')
-        ? subscriptionsFor(plan, config, providers, { ...deps, ...sync, load }, shutdown)
+        ? together(plan).flatMap((rows) =>
+            revived((given) => subscriptionsFor(rows, config, providers, { ...given, ...sync, load }, shutdown), deps),
+          )
         : [];
       const upkeep = parts.includes('subscriptions') ? deadLetterUpkeep(config, plan, providers, deps) : [];
       await runAll(

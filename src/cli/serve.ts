@@ -94,6 +94,7 @@ export async function serve(options: ServeOptions, io: Io, shutdown: Shutdown): 
     emit,
     loopOptions,
     state,
+    onHopeless: faults.stop,
     catalog,
     lingering,
     running,

@@ -64,7 +64,11 @@ export function liveness(state: HealthState, now: Millis): HealthAnswer {
 }
 
 const stalledLoops = ({ loops }: HealthState, now: Millis) =>
-  [...loops].filter(([, { steppedAt, boundMs }]) => now - steppedAt > boundMs).map(([name]) => name);
+  [...loops].filter(([, loop]) => isStalled(loop, now)).map(([name]) => name);
+
+/** Whether a loop has made no step within its bound; one that does not run has not. */
+export const isStalled = (loop: LoopHealth | undefined, now: Millis): boolean =>
+  loop !== undefined && now - loop.steppedAt > loop.boundMs;
 
 /** Whether the process has come up. */
 export const startup = ({ phase }: HealthState): HealthAnswer =>

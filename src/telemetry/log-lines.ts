@@ -63,6 +63,7 @@ export const logLines: LogLines = {
     'where',
     'exiting',
   ]),
+  'loop.wedged': line('error', ['service', 'loop', 'times']),
   'worker.started': line('info', ['worker', 'pid']),
   'worker.ended': line('warn', ['worker', 'pid', 'code', 'signal', 'retry_in_ms']),
   'worker.stuck': line('error', ['worker', 'pid', 'state']),

@@ -1,7 +1,9 @@
 import type { Millis } from '../runtime/clock.ts';
 
-/** What becomes of the processes of `--workers`. */
+/** What becomes of what stands still, and of the processes of `--workers`. */
 export type WorkerEvent =
+  /** A loop made no step within its bound: its service is begun anew, up to three times in ten minutes. */
+  | { readonly event: 'loop.wedged'; readonly loop: string; readonly service: string; readonly times: number }
   | { readonly event: 'worker.started'; readonly worker: number; readonly pid: number }
   | {
       readonly event: 'worker.ended';

@@ -18,6 +18,8 @@ export interface WorkerDeps {
   readonly emit: Emit;
   readonly loopOptions: LoopOptionsFor;
   readonly state: HealthState;
+  /** Told when only a new process helps; left out, services whose loops stand still are not begun anew. */
+  readonly onHopeless?: (reason: string) => void;
   /** What is known of the domain's messages; left out, nothing is. */
   readonly catalog?: Catalog;
   /** Where handlers that were cut short and still run are counted. */

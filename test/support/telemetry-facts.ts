@@ -47,6 +47,7 @@ export const examples: { readonly [Name in EventName]: EventOf<Name> } = {
     where: ['endless file:///handlers/order.js:3:9'],
     exiting: false,
   },
+  'loop.wedged': { event: 'loop.wedged', loop: 'Billing:tend', service: 'Billing', times: 1 },
   'worker.started': { event: 'worker.started', worker: 2, pid: 4_712 },
   'worker.ended': { event: 'worker.ended', worker: 2, pid: 4_712, code: 70, signal: 'SIGKILL', retry_in_ms: 1_000 },
   'worker.stuck': { event: 'worker.stuck', worker: 2, pid: 4_712, state: 'stalled' },
