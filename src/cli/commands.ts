@@ -17,6 +17,7 @@ const all: { readonly [name: string]: Load } = {
   outbox: async () => (await import('./outbox.ts')).outbox,
   dlq: async () => (await import('./dlq.ts')).dlq,
   events: async () => (await import('./events.ts')).events,
+  projection: async () => (await import('./projection.ts')).projection,
   explain: async () => (await import('./explain.ts')).explain,
   process: async () => (await import('./send.ts')).processCommand,
   raise: async () => (await import('./send.ts')).raiseCommand,

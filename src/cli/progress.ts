@@ -3,7 +3,7 @@ import type { Io } from './io.ts';
 /** How far a long command has come, on stderr: a bar on a terminal, else a line now and then. */
 export interface Progress {
   /** `total` null where it is not known. */
-  at(done: number, total: number | null): void;
+  at(done: number, total: number | null, note?: string): void;
   /** Takes the bar off the terminal. */
   end(): void;
 }
@@ -15,8 +15,9 @@ const everyMs = 1_000;
 export function createProgress(verb: string, io: Io): Progress {
   let saidAt = performance.now();
   return {
-    at(done, total) {
-      const text = total === null ? `${verb} ${done}` : `${verb} ${done} of ${total}`;
+    at(done, total, note) {
+      const of = total === null ? `${verb} ${done}` : `${verb} ${done} of ${total}`;
+      const text = note === undefined ? of : `${of}, ${note}`;
       if (io.progress !== undefined) return io.progress(total === null ? text : `${bar(done, total)} ${text}`);
       if (performance.now() - saidAt < everyMs) return;
       saidAt = performance.now();

@@ -2,16 +2,19 @@ import type { GroupState } from '../broker/broker.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { loadHandlers } from '../handler/load-handlers.ts';
-import { deadLettersOf, originOf, replayOf } from '../message/stream-name.ts';
+import { deadLettersOf, failedStream, originOf, replayOf } from '../message/stream-name.ts';
 import type { LeaseFacts, OutboxAdmin } from '../outbox/outbox-admin.ts';
 import type { Providers } from '../providers.ts';
 import { openProviders } from '../providers.ts';
 import type { Millis } from '../runtime/clock.ts';
 import { systemClock, systemRandom } from '../runtime/clock.ts';
+import { inEventStore } from '../subscription/event-store-dead-letters.ts';
+import type { Inspected } from '../telemetry/monitor.ts';
 import { observedLoops } from '../telemetry/observed-loops.ts';
 import { withPartitionsOf } from '../worker/partition-inspection.ts';
 import type { PlanRow } from '../worker/plan.ts';
 import { planFor } from '../worker/plan.ts';
+import { inspectedBy } from '../worker/watched.ts';
 import type { Arguments } from './arguments.ts';
 import type { Io } from './io.ts';
 import { openOutboxes } from './outbox-asked.ts';
@@ -109,6 +112,13 @@ async function outboxesIn({ config, providers, outboxes }: Scene): Promise<reado
 /** Its streams, and what is being replayed to its group, where there is any. */
 export async function subscriptionsIn(scene: Scene, row: PlanRow): Promise<readonly SubscriptionStatus[]> {
   const { handler } = row;
+  const inStore = inStoreOf(scene, row);
+  if (inStore !== null) {
+    const { name, group } = handler;
+    return Promise.all(
+      row.streams.map(async (stream) => ({ handler: name, stream, group, ...(await inStore.inspect(stream, group)) })),
+    );
+  }
   const broker = brokerOf(scene, row);
   if (broker === null) return [];
   const inspected = withPartitionsOf(row, scene.config, broker);
@@ -128,6 +138,15 @@ export async function subscriptionsIn(scene: Scene, row: PlanRow): Promise<reado
 async function deadLettersIn(scene: Scene): Promise<StatusFacts['deadLetters']> {
   const found = new Map<string, Promise<StatusFacts['deadLetters'][number]>>();
   for (const row of scene.plan) {
+    const inStore = inStoreOf(scene, row);
+    for (const category of inStore === null ? [] : row.streams) {
+      const stream = failedStream(row.handler.group, category);
+      const counted = inStore?.length(deadLettersOf(category)) ?? Promise.resolve(0);
+      found.set(
+        stream,
+        counted.then((count) => ({ broker: inEventStore, stream, count })),
+      );
+    }
     const broker = brokerOf(scene, row);
     if (broker === null || !broker.capabilities.deadLetters) continue;
     for (const stream of new Set(row.streams.map(deadLettersOf))) {
@@ -144,6 +163,13 @@ async function deadLettersIn(scene: Scene): Promise<StatusFacts['deadLetters']> 
   return Promise.all(found.values());
 }
 
-function brokerOf({ config, providers }: Scene, { handler }: PlanRow) {
+/** Of a handler that reads the event store, where it is not inside the daemon. */
+const inStoreOf = ({ config, providers }: Scene, row: PlanRow): Inspected | null =>
+  row.settings.type === 'event_store' && config.eventStore.provider !== 'memory'
+    ? inspectedBy(row, config, providers)
+    : null;
+
+function brokerOf({ config, providers }: Scene, { handler, settings }: PlanRow) {
+  if (settings.type === 'event_store') return null;
   return config.brokers.get(handler.broker)?.provider === 'inline' ? null : providers.broker(handler.broker);
 }

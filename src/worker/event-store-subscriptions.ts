@@ -55,12 +55,12 @@ function ownedBy(row: PlanRow, category: string, config: Config, providers: Prov
   return {
     key: subscriptionKey(group, category),
     onStandBy: () => emit({ event: 'subscription.standing_by', subscription: name, stream: category, group }),
-    work: (tenure) => own(row, category, tenure, config, providers, named),
+    work: (tenure) => ownSubscription(row, category, tenure, config, providers, named),
   };
 }
 
 /** One time of being the owner: reads on from the position that it has claimed, until it must let go. */
-async function own(
+export async function ownSubscription(
   { handler, settings }: PlanRow,
   category: string,
   { grant, shutdown, leave }: Tenure,

@@ -37,6 +37,8 @@ export interface ReplicasOptions {
   readonly settings: string;
   /** The body of the handler before it writes its effect. */
   readonly handle?: string;
+  /** In the place of those handlers: a whole module. */
+  readonly module?: string;
 }
 
 const handlersOf = ({ handlers, category = 'order', handle = '' }: ReplicasOptions): string => `
@@ -86,7 +88,7 @@ export async function eventStoreReplicas(options: ReplicasOptions): Promise<Even
   const folder = mkdtempSync(join(tmpdir(), 'domaind-event-store-'));
   const config = join(folder, 'domain.toml');
   mkdirSync(join(folder, 'handlers'));
-  writeFileSync(join(folder, 'handlers/summaries.js'), handlersOf(options));
+  writeFileSync(join(folder, 'handlers/summaries.js'), options.module ?? handlersOf(options));
   writeFileSync(config, domain(settings));
   const through = (to: string) => {
     const port = new URL(to).port;
