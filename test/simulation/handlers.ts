@@ -19,7 +19,7 @@ export const categories: readonly Category[] = ['order', 'account', 'audit'];
 export const effectsBy = 'effects_';
 
 /** How long a handler takes that is slow: longer than `min_idle_ms` would be bearable without heartbeats. */
-const slowMs = 4_500;
+const slowMs = 2_200;
 
 /** The handlers of one incarnation: what they do is written into the ledger, and their effects into the database. */
 export function handlersOf(process: Process, observer: Observer) {

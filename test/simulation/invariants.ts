@@ -2,8 +2,10 @@ import type { MemoryDatabase } from '../../src/handler/memory-unit-of-work.ts';
 import type { JsonObject } from '../../src/message/message.ts';
 import { deadLettersOf, failedStream } from '../../src/message/stream-name.ts';
 import type { Providers } from '../../src/providers.ts';
+import type { Made } from './faults.ts';
 import { effectsBy } from './handlers.ts';
 import type { Observer, Sent, Started } from './observer.ts';
+import { longestDelayMs, longestPauseMs } from './process.ts';
 
 export interface Judgement {
   /** What must not be. Empty: the run is good. */
@@ -21,12 +23,10 @@ export interface Evidence {
   readonly observer: Observer;
   readonly database: MemoryDatabase | undefined;
   readonly servers: Providers;
-  /** No trouble was planned. */
-  readonly calm: boolean;
 }
 
 /** What the ledger must say of a run, once everything has come to rest. */
-export async function judge({ observer, database, servers, calm }: Evidence): Promise<Judgement> {
+export async function judge({ observer, database, servers }: Evidence): Promise<Judgement> {
   const { sent, started, entries, made } = observer;
   const breaches = [...observer.breaches];
   const effects = effectsIn(database);
@@ -63,22 +63,45 @@ export async function judge({ observer, database, servers, calm }: Evidence): Pr
   if (pending + failed > 0) breaches.push(`I6 ${pending} rows are pending and ${failed} failed`);
   if (abandoned !== refused.length) breaches.push(`I6 ${abandoned} rows are abandoned, not ${refused.length}`);
 
-  const repeated = [...starts.values()].flatMap((calls) =>
-    calls.slice(1).map((call, index) => ({ call, before: calls[index] })),
-  );
-  const again = repeated.filter(({ call, before }) => before !== undefined && call.attempt === before.attempt);
-  const republished = entries.length - new Set(entries).size;
-  const troubled = made.length > 0 || sent.some(({ nature }) => nature !== 'plain' && nature !== 'refused');
-  if (calm && !troubled && again.length + republished > 0)
-    breaches.push(`I3 ${again.length} calls and ${republished} publications again, for no reason`);
+  const again = [...starts.values()].flatMap(redeliveries);
+  const twice = entries.filter((n, index) => entries.indexOf(n) < index);
+  for (const { call, before } of again)
+    if (!isExplained(call, before, observer)) breaches.push(`I3 ${call.n} is handled again, for no reason`);
+  // A relay that nothing has happened to publishes once.
+  if (twice.length > 0 && !made.some(disturbs)) breaches.push(`I3 ${twice.join(', ')} published again, for no reason`);
   return {
     breaches,
     sent: sent.length,
     faults: counted(made.map(({ kind }) => kind.replace(/ of .*| for .*/, ''))),
     repeated: again.length,
-    republished,
+    republished: twice.length,
     deadLetters: letters.length,
   };
+}
+
+/** Calls for the same attempt at a message, each with the one before it. */
+const redeliveries = (calls: readonly Started[]) =>
+  calls.flatMap((call, index) => {
+    const before = calls[index - 1];
+    return before !== undefined && before.attempt === call.attempt ? [{ call, before }] : [];
+  });
+
+/** A clock that jumps is no reason to do anything again. */
+const disturbs = ({ kind }: Made): boolean => !kind.startsWith('skew');
+
+/** How long after a trouble its last consequence may come: what stands still goes on with what it had before. */
+const consequenceMs = longestPauseMs + longestDelayMs + 6_000;
+
+/** Whoever had it before was in trouble, or the message was published twice. */
+function isExplained(call: Started, before: Started, { made, entries }: Observer): boolean {
+  if (entries.indexOf(call.n) !== entries.lastIndexOf(call.n)) return true;
+  return made.some(
+    (fault) =>
+      disturbs(fault) &&
+      fault.process === before.process &&
+      fault.at >= before.at - consequenceMs &&
+      fault.at <= call.at,
+  );
 }
 
 const unknown = { pending: Number.NaN, failed: Number.NaN, abandoned: Number.NaN };

@@ -45,10 +45,10 @@ export interface ProcessDeps {
 }
 
 /** How long a process waits for an answer. */
-export const patienceMs: Millis = 500;
+export const patienceMs: Millis = 300;
 /** The longest that a request is held up beyond that; longer pauses than this are made on purpose, past leases. */
-export const longestDelayMs: Millis = 3_000;
-export const longestPauseMs: Millis = 12_000;
+export const longestDelayMs: Millis = 2_000;
+export const longestPauseMs: Millis = 6_000;
 
 const lost = <T>(): Promise<T> => new Promise<T>(() => undefined);
 

@@ -65,7 +65,7 @@ export function createProducer(
     if (!isOpen) return void store.write(appends);
     if (chance.happens(0.3)) store.begin(appends).rollback();
     const open = store.begin(appends);
-    world.after(chance.upTo(1_500), null, () => open.commit());
+    world.after(chance.upTo(700), null, () => open.commit());
   }
 
   return {

@@ -48,7 +48,7 @@ export function createReplica(name: string, deps: ReplicaDeps): Replica {
 
   function again(): void {
     current = null;
-    if (!retired) world.after(200 + chance.upTo(2_800), null, start);
+    if (!retired) world.after(100 + chance.upTo(1_400), null, start);
   }
 
   function start(): void {

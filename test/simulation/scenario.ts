@@ -3,6 +3,7 @@ import type { MemoryEventStore } from '../../src/event-store/memory-event-store.
 import { givenHandlers } from '../../src/handler/given-handlers.ts';
 import type { MemoryDatabase } from '../../src/handler/memory-unit-of-work.ts';
 import type { MemoryOutbox } from '../../src/outbox/memory-outbox.ts';
+import type { Providers } from '../../src/providers.ts';
 import { openProviders } from '../../src/providers.ts';
 import { isQuiet } from '../../src/telemetry/monitor.ts';
 import { observedLoops } from '../../src/telemetry/observed-loops.ts';
@@ -36,14 +37,23 @@ export interface Run extends Judgement {
 
 const config = configFromTable(settings, '/domain.toml');
 const startAt = Date.UTC(2026, 0, 1);
-const lookEveryMs = 250;
+const lookEveryMs = 500;
 /** Once all is done it must stay so. */
-const afterwardsMs = 4_500;
+const afterwardsMs = 2_500;
 /** How long everybody may take to leave. */
 const leaveMs = 20_000;
 
+export interface SimulateOptions {
+  readonly keepTrace?: boolean;
+  /** Servers that break a promise, to see that the verdict tells. */
+  readonly sabotage?: (servers: Providers) => Providers;
+}
+
 /** One run: several daemons in trouble, then quiet, then the verdict. The same for the same seed. */
-export async function simulate(seed: number, { keepTrace = false } = {}): Promise<Run> {
+export async function simulate(
+  seed: number,
+  { keepTrace = false, sabotage = (servers) => servers }: SimulateOptions = {},
+): Promise<Run> {
   const chance = chanceOf(seed);
   const world = createWorld(chance, startAt);
   const observer = createObserver(world, chance);
@@ -56,13 +66,14 @@ export async function simulate(seed: number, { keepTrace = false } = {}): Promis
   };
   const opened: MemoryDatabase[] = [];
   const { clock } = world;
-  const servers = openProviders(config, {
+  const sound = openProviders(config, {
     clock,
     random: chance.random,
     emit: () => undefined,
     loopOptions: observedLoops(clock, chance.random, () => undefined),
     observer: { opened: (database) => void opened.push(database), added: () => undefined },
   });
+  const servers = sabotage(sound);
   const calm = chance.happens(0.1);
   const faults = plannedFaults(chance, calm ? 0 : 1 + chance.upTo(8));
   const replicas = Array.from({ length: 2 + chance.upTo(2) }, (_, index) =>
@@ -70,11 +81,13 @@ export async function simulate(seed: number, { keepTrace = false } = {}): Promis
   );
   for (const replica of replicas) world.after(chance.upTo(500), null, replica.start);
   // The provider `memory` opens no others.
-  const store = servers.eventStore.store as MemoryEventStore;
-  const outbox = servers.database('default').outbox as MemoryOutbox;
-  const stormMs = 4_000 + chance.upTo(7_000);
-  createProducer(world, chance, observer, outbox, store).plan(6 + chance.upTo(20), stormMs);
+  const store = sound.eventStore.store as MemoryEventStore;
+  const outbox = sound.database('default').outbox as MemoryOutbox;
+  const stormMs = 3_000 + chance.upTo(3_000);
+  createProducer(world, chance, observer, outbox, store).plan(5 + chance.upTo(15), stormMs);
   if (!calm) planTroubles(world, chance, replicas, stormMs);
+  const unhandled = (reason: unknown) => void observer.breaches.push(`I12 nobody handles: ${String(reason)}`);
+  process.on('unhandledRejection', unhandled);
   await world.run(() => false, stormMs);
   faults.end();
 
@@ -106,6 +119,7 @@ export async function simulate(seed: number, { keepTrace = false } = {}): Promis
   }
   const left = await world.run(() => replicas.every(({ process }) => process === null), leaveMs);
   if (!left) observer.breaches.push('I12 somebody has not left');
-  const judgement = await judge({ observer, database: opened[0], servers, calm });
+  process.off('unhandledRejection', unhandled);
+  const judgement = await judge({ observer, database: opened[0], servers });
   return { seed, steps: world.steps(), digest, trace: lines, recoveryMs, boundMs, ...judgement };
 }

@@ -11,13 +11,13 @@ export function planTroubles(world: World, chance: Chance, replicas: readonly Re
     () => {
       for (const { process } of replicas) process?.crash('killed with all others');
     },
-    () => anyone().stop(chance.oneOf([0, 200, 6_000])),
+    () => anyone().stop(chance.oneOf([0, 200, 3_000])),
     () => anyone().process?.pause(1 + chance.upTo(longestPauseMs), 'machine'),
     () => anyone().process?.skew(chance.oneOf([-600_000, 600_000, -3_000, 3_000])),
-    () => anyone().process?.cut(chance.oneOf(['broker', 'database']), world.now() + chance.upTo(8_000)),
+    () => anyone().process?.cut(chance.oneOf(['broker', 'database']), world.now() + chance.upTo(4_000)),
     () => {
       const link = chance.oneOf(['broker', 'database'] as const);
-      const untilAt = world.now() + chance.upTo(10_000);
+      const untilAt = world.now() + chance.upTo(5_000);
       for (const { process } of replicas) process?.cut(link, untilAt);
     },
   ];
