@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import type { LoggingConfig } from '../config/config.ts';
 import type { Clock, Millis } from '../runtime/clock.ts';
+import { activeSpan } from './active-span.ts';
 import type { ConsoleFormat } from './console-format.ts';
 import { formatConsole } from './console-format.ts';
 import type { Emit, TelemetryEvent } from './event.ts';
@@ -67,6 +68,7 @@ export function createLog(config: LoggingConfig, deps: LogDeps): Log {
       level,
       base: worker === null ? null : { worker },
       timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
+      mixin: () => activeSpan() ?? {},
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (err: unknown) => err },
     },
@@ -158,7 +160,7 @@ function bounded(key: string, value: unknown): unknown {
   return value;
 }
 
-const reserved = new Set(['level', 'time', 'msg', 'worker']);
+const reserved = new Set(['level', 'time', 'msg', 'worker', 'trace_id', 'span_id']);
 
 /** Facts that would take the place of what the line says itself get another name. */
 function apart(facts: { readonly [key: string]: unknown }, bindings: LogBindings): { readonly [key: string]: unknown } {
