@@ -10,18 +10,24 @@ const tries = 50;
 /**
  * Waits for a read that may block. When `signal` aborts, Redis is asked over the other connection to end it, so that its
  * answer still comes, with the entries that may be in it: to hang up instead would leave them delivered to nobody.
+ *
+ * The listener is taken away by hand: one that ends with a signal of its own is held by weak references, which keep it, and
+ * all that the read brought, until the whole heap is looked through.
  */
 export async function untilAborted<T>(asking: Promise<T>, signal: AbortSignal, reading: Reading): Promise<T> {
-  const answered = new AbortController();
-  const unblocking = new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(unblock(reading, answered.signal)), { signal: answered.signal });
-    answered.signal.addEventListener('abort', () => resolve());
-    if (signal.aborted) resolve(unblock(reading, answered.signal));
-  });
+  let answered: AbortController | null = null;
+  let unblocking: Promise<void> | null = null;
+  const begin = () => {
+    answered = new AbortController();
+    unblocking = unblock(reading, answered.signal);
+  };
+  if (signal.aborted) begin();
+  else signal.addEventListener('abort', begin, { once: true });
   try {
     return await asking;
   } finally {
-    answered.abort();
+    signal.removeEventListener('abort', begin);
+    (answered as AbortController | null)?.abort();
     await unblocking;
   }
 }
