@@ -1,11 +1,13 @@
 // @ts-check
-// npm run tools: what the tests of the chart and the alerts need, built once through the Go module proxy and kept outside
-// of the tree: helm, helm-unittest, and the schemas of the manifests. promtool comes with Debian's prometheus.
+// npm run tools: what the tests of the chart, the alerts and the Go example need, built once through the Go module proxy and
+// kept outside of the tree: helm, helm-unittest, the schemas of the manifests, the example's binary. promtool comes with
+// Debian's prometheus.
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { install, mayInstall } from './servers.mjs';
 
 const versions = {
@@ -23,6 +25,12 @@ export const toolsFolder =
 /** @param {string} name */
 const kept = (name) => join(toolsFolder, name);
 
+const goExample = fileURLToPath(new URL('../examples/with-go', import.meta.url));
+/** Of what the example is built from: its binary is made anew when that has changed. */
+const goExampleHash = ['main.go', 'go.mod', 'go.sum']
+  .reduce((hash, file) => hash.update(readFileSync(join(goExample, file))), createHash('sha256'))
+  .digest('hex');
+
 /** The tools, by the path at which each is to stand. */
 export const tools = {
   helm: kept(`helm-${versions.helm}`),
@@ -30,6 +38,7 @@ export const tools = {
   kubernetes: kept(`kubernetes-${versions.kubernetes}.json`),
   keda: kept(`keda-${versions.keda}`),
   monitoring: kept(`prometheus-operator-${versions.prometheusOperator}`),
+  goExample: kept(`with-go-${goExampleHash.slice(0, 12)}`),
 };
 
 /** What to do where a tool is missing. */
@@ -109,6 +118,10 @@ const recipes = [
       const module = `github.com/prometheus-operator/prometheus-operator@${versions.prometheusOperator}`;
       cpSync(join(fetched(module), 'example/prometheus-operator-crd'), at, { recursive: true });
     },
+  },
+  {
+    path: tools.goExample,
+    make: (at) => void go(['build', ...lean, '-buildvcs=false', '-o', at, '.'], { cwd: goExample }),
   },
 ];
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +9,7 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import pg from 'pg';
 import { placeOrder as placeWithDrizzle } from '../../examples/with-drizzle/place-order.ts';
 import { placeOrder as placeWithPg } from '../../examples/with-pg/place-order.ts';
+import { tools, toolsAdvice } from '../../scripts/deploy-tools.mjs';
 import type { Database } from '../../src/connection/database.ts';
 import { aDatabase, setUp } from '../support/postgresql-database.ts';
 import type { PostgresqlServer } from '../support/postgresql-server.ts';
@@ -80,6 +82,19 @@ describe('a message in the transaction of an application', () => {
     assert.equal(await messages('py-1'), 'OrderPlaced,PackOrder');
     await assert.rejects(place('py-1'), /UniqueViolation/);
     assert.equal(await messages('py-1'), 'OrderPlaced,PackOrder');
+  });
+
+  const noGo = !existsSync(tools.goExample) && !process.env['CI'] && toolsAdvice;
+  it('is written by Go, and not where the transaction fails', { skip: noGo }, async () => {
+    const place = (id: string) =>
+      promisify(execFile)(tools.goExample, [id, 'Ada'], {
+        env: { ...process.env, DATABASE_URL: `${url}?sslmode=disable` },
+      });
+    const { stdout } = await place('go-1');
+    assert.match(stdout, /^bookshelf::order-go-1-0\.\d+\n[0-9a-f-]{36}\n$/);
+    assert.equal(await messages('go-1'), 'OrderPlaced,PackOrder');
+    await assert.rejects(place('go-1'), /duplicate key/);
+    assert.equal(await messages('go-1'), 'OrderPlaced,PackOrder');
   });
 
   it('is written by psql', async () => {
