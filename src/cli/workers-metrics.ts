@@ -27,10 +27,25 @@ export const workerRestarts: TallyOptions = {
   labels: ['worker'],
 };
 
+const linesNotPassedOn: TallyOptions = {
+  name: 'domaind_log_lines_dropped_total',
+  help: 'Log lines that could not be written.',
+  labels: [],
+};
+
+function countOf(options: TallyOptions, value: number): Families {
+  const counter = createCounter(options);
+  counter.child().value = value;
+  return readMetrics(counter.render());
+}
+
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Puts the metrics of worker processes together: counts never fall, whichever of them ends or does not answer. */
-export function createWorkersMetrics(): WorkersMetrics {
+/**
+ * Puts the metrics of worker processes together: counts never fall, whichever of them ends or does not answer.
+ * `linesDropped` is how many lines of theirs could not be passed on.
+ */
+export function createWorkersMetrics(linesDropped: () => number): WorkersMetrics {
   const latest = new Map<number, Families>();
   let retired: Families = new Map();
 
@@ -45,7 +60,8 @@ export function createWorkersMetrics(): WorkersMetrics {
       );
       const restarts = createCounter(workerRestarts);
       for (const { number, restarts: count } of all) restarts.child(String(number)).value = count;
-      const body = `${writeMetrics(mergeMetrics([retired, ...latest.values()]))}\n${restarts.render()}`;
+      const merged = mergeMetrics([retired, ...latest.values(), countOf(linesNotPassedOn, linesDropped())]);
+      const body = `${writeMetrics(merged)}\n${restarts.render()}`;
       return { status: 200, body, contentType };
     },
     ended(number) {

@@ -62,7 +62,7 @@ export async function runWorkers(config: Config, count: number, io: Io, shutdown
   const terminal = { isTty: process.stderr.isTTY === true, columns: process.stderr.columns || 100 };
   const color = terminal.isTty && !io.environment['NO_COLOR'];
   const { emit, flush } = createLog(config.logging, { lines, clock, color, ...terminal });
-  const metrics = createWorkersMetrics();
+  const metrics = createWorkersMetrics(() => lines.dropped());
   const slots = Array.from({ length: count }, (_, index): Slot => ({ ...fresh, number: index + 1 }));
   const over = new AbortController();
   let exitCode = 0;
