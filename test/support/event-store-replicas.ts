@@ -145,11 +145,13 @@ export interface EventWriting {
   readonly delayMs: number;
   /** Of a hundred transactions, so many are rolled back. */
   readonly rolledBack?: number;
+  /** What the ids of the streams begin with: other streams than those of another call. */
+  readonly prefix?: string;
 }
 
 /** Writes events in transactions that commit late and out of order; what was committed, by stream. */
 export async function writeEvents(url: string, writing: EventWriting): Promise<ReadonlyMap<string, number>> {
-  const { writers, streams, events, categories, batch, delayMs, rolledBack = 0 } = writing;
+  const { writers, streams, events, categories, batch, delayMs, rolledBack = 0, prefix = '' } = writing;
   const sql = postgres(url, {
     max: writers,
     onnotice: () => undefined,
@@ -163,7 +165,7 @@ export async function writeEvents(url: string, writing: EventWriting): Promise<R
       const fails = Math.random() * 100 < rolledBack;
       const more = new Map<string, number>();
       const rows = Array.from({ length: count }, (_, at) => {
-        const stream = `${category}-${index}x${(written + at) % streams}`;
+        const stream = `${category}-${prefix}${index}x${(written + at) % streams}`;
         const n = (more.get(stream) ?? committed.get(stream) ?? 0) + 1;
         more.set(stream, n);
         return { stream, n };
