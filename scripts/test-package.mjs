@@ -1,6 +1,7 @@
 // @ts-check
 // npm run test:package: packs domaind and tries the tarball in empty folders, by npx, on the oldest Node that is supported and on
-// the lines that live. Node's binaries come from npm and are kept outside of the tree.
+// the lines that live; then the quickstart in a fresh clone of what is committed. Node's binaries come from npm and are kept
+// outside of the tree.
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { toolsFolder } from './deploy-tools.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const tests = ['node-versions', 'fresh-clone'].map((name) => join(root, `test/package/${name}.test.ts`));
 const versions = ['20.19.0', '24.21.0', '26.10.0'];
 
 const folder = mkdtempSync(join(tmpdir(), 'domaind-tarball-'));
@@ -48,7 +50,7 @@ function nodeBinary(version) {
 function test(tarball, nodes) {
   const { status } = spawnSync(
     process.execPath,
-    ['--import=tsx', '--test', '--test-reporter=spec', join(root, 'test/package/node-versions.test.ts')],
+    ['--import=tsx', '--test', '--test-reporter=spec', '--test-concurrency=1', ...tests],
     {
       cwd: root,
       env: { ...process.env, DOMAIND_TEST_TARBALL: tarball, DOMAIND_TEST_NODES: nodes.join(':') },

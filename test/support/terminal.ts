@@ -12,10 +12,12 @@ export interface Terminal {
   close(): Promise<void>;
 }
 
-const patienceMs = 20_000;
-
 /** By `script`, which every Debian has. */
-export function openTerminal(cwd: string, environment: Readonly<Record<string, string>>): Terminal {
+export function openTerminal(
+  cwd: string,
+  environment: Readonly<Record<string, string>>,
+  patienceMs = 20_000,
+): Terminal {
   const child = spawn('script', ['-qec', 'stty cols 80 -echo; exec bash --norc --noprofile', '/dev/null'], {
     cwd,
     env: { ...process.env, NODE_TEST_CONTEXT: undefined, PS1: '$ ', TERM: 'dumb', ...environment },
