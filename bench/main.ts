@@ -4,6 +4,7 @@ import { idle } from './consumer/idle.ts';
 import { endToEnd, latency } from './consumer/latency.ts';
 import { peers } from './consumer/peers.ts';
 import { bodySizes } from './consumer/sizes.ts';
+import { rebuild } from './event-store/rebuild.ts';
 import type { Bench } from './harness/bench.ts';
 import { summarizeProfiles } from './harness/cpu-profile.ts';
 import type { Options } from './harness/options.ts';
@@ -20,6 +21,7 @@ import { writers } from './relay/writers.ts';
 const benches: { readonly [Area in Options['area']]: readonly Bench[] } = {
   relay: [relayLimit, relayPeers, relayLatency, relayIdle, writers, flatPublished, flatBacklog],
   consumer: [consumerLimit, inboxAgainstLimit, inboxCost, peers, latency, endToEnd, idle, bodySizes],
+  'event-store': [rebuild],
 };
 
 const startedAt = performance.now();

@@ -1,7 +1,10 @@
 import { parseArgs } from 'node:util';
 
+const areas = ['relay', 'consumer', 'event-store'] as const;
+export type Area = (typeof areas)[number];
+
 export interface Options {
-  readonly area: 'relay' | 'consumer';
+  readonly area: Area;
   /** Names of benches; empty for all of the area. */
   readonly only: readonly string[];
   readonly rounds: number;
@@ -18,7 +21,7 @@ export interface Options {
   readonly json: boolean;
 }
 
-export const usage = `usage: npm run bench -- relay|consumer [options]
+export const usage = `usage: npm run bench -- relay|consumer|event-store [options]
 
   --only A,B        these benches only; an unknown name lists them all
   --quick           small counts and two rounds: shows that it runs, measures nothing
@@ -36,8 +39,9 @@ export class BenchUsageError extends Error {}
 /** Throws BenchUsageError for what it does not know. */
 export function parseOptions(argv: readonly string[], defaultDaemon: string): Options {
   const { positionals, values } = parse(argv);
-  const [area, ...more] = positionals;
-  if ((area !== 'relay' && area !== 'consumer') || more.length > 0) throw new BenchUsageError(usage);
+  const [asked, ...more] = positionals;
+  const area = areas.find((each) => each === asked);
+  if (area === undefined || more.length > 0) throw new BenchUsageError(usage);
   const quick = values.quick ?? false;
   return {
     area,

@@ -41,7 +41,7 @@ const files = [
 let script: Promise<string> | null = null;
 
 /** The real Message DB in a database of the test's own server. Answers the URL of its role, `message_store`. */
-export async function installMessageDb(server: PostgresqlServer, url: string): Promise<string> {
+export async function installMessageDb(server: Pick<PostgresqlServer, 'psql'>, url: string): Promise<string> {
   script ??= Promise.all(files.map((file) => readFile(join(database, `${file}.sql`), 'utf8'))).then((texts) =>
     texts.join('\n'),
   );
