@@ -184,7 +184,7 @@ describe('A Redis broker whose data is taken away', () => {
     assert.deepEqual(bodiesOf((await other.reclaim(10, 3_600_000)).deliveries), ['x']);
   });
 
-  it('says that nothing is unread where Redis has lost count', async () => {
+  it('counts what is unread where Redis has lost count', async () => {
     const { broker } = tried;
     const ids = (await broker.publish(['1', '2', '3'].map((text) => entry('count', text)))).map((result) =>
       result.kind === 'confirmed' ? result.id : '',
@@ -192,7 +192,7 @@ describe('A Redis broker whose data is taken away', () => {
     const consumer = await broker.consume({ streams: ['count'], group: 'g', consumer: 'c' });
     await consumer.read({ ...atOnce, count: 1 });
     await redis.cli('XGROUP', 'SETID', 'count', 'g', ids[1] ?? '');
-    assert.equal((await broker.inspect('count', 'g')).lag, null);
+    assert.equal((await broker.inspect('count', 'g')).lag, 1);
     await redis.cli('XDEL', 'count', ids[2] ?? '');
     assert.equal((await broker.inspect('count', 'g')).lag, 0);
   });
