@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { promtool, toolsAdvice } from '../../scripts/deploy-tools.mjs';
 import { commands } from '../../src/cli/commands.ts';
+import { workerRestarts } from '../../src/cli/workers-metrics.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { parsePrometheus } from '../support/prometheus-text.ts';
@@ -42,11 +43,12 @@ async function names(): Promise<ReadonlySet<string>> {
   );
   for (const fact of everyExample) metrics.emit(fact);
   const families = parsePrometheus(await metrics.text());
-  return new Set(
-    [...families].flatMap(([name, { type }]) =>
+  return new Set([
+    workerRestarts.name,
+    ...[...families].flatMap(([name, { type }]) =>
       type === 'histogram' ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
     ),
-  );
+  ]);
 }
 
 const namedIn = (expressions: readonly string[]): readonly string[] => [
@@ -195,6 +197,13 @@ const cases: readonly Case[] = [
     at: 12,
     labels: { instance: 'a' },
     sound: { 'domaind_log_lines_dropped_total{instance="a"}': '5x20' },
+  },
+  {
+    alert: 'DomaindWorkersRestarting',
+    series: { 'domaind_worker_restarts_total{instance="a",worker="1"}': '0+1x15' },
+    at: 15,
+    labels: { instance: 'a' },
+    sound: { 'domaind_worker_restarts_total{instance="a",worker="1"}': '0x10 1x10' },
   },
 ];
 
