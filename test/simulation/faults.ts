@@ -53,7 +53,6 @@ export const points = [
   'partitions.hear',
   'work.get',
   'work.put',
-  'work.claim',
   'work.commit',
   'positions.claim',
   'positions.advance',

@@ -92,13 +92,13 @@ const disturbs = ({ kind }: Made): boolean => !kind.startsWith('skew');
 /** How long after a trouble its last consequence may come: what stands still goes on with what it had before. */
 const consequenceMs = longestPauseMs + longestDelayMs + 6_000;
 
-/** Whoever had it before was in trouble, or the message was published twice. */
+/** Whoever had it before was in trouble, or has it late, or the message was published twice. */
 function isExplained(call: Started, before: Started, { made, entries }: Observer): boolean {
   if (entries.indexOf(call.n) !== entries.lastIndexOf(call.n)) return true;
   return made.some(
     (fault) =>
       disturbs(fault) &&
-      fault.process === before.process &&
+      (fault.process === before.process || fault.process === call.process) &&
       fault.at >= before.at - consequenceMs &&
       fault.at <= call.at,
   );

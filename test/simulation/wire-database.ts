@@ -93,7 +93,7 @@ function wireWork(server: UnitOfWork, process: Process): UnitOfWork {
     store: (collection) => store(server.store(collection)),
     add: (raised) => server.add(raised),
     append: (asked) => server.append(asked),
-    claim: () => process.ask('work.claim', 'database', () => server.claim()),
+    claim: () => server.claim(),
     commit: () =>
       process.ask('work.commit', 'database', async () => {
         committing = true;
