@@ -11,7 +11,7 @@ const config = { name: 'shard', owner: 'one', ttlMs: 15_000, renewEveryMs: 4_000
 const never = new Promise<never>(() => undefined);
 
 /** A lease that is held until its grant ends. */
-function held(clock: ManualClock, { store = createMemoryLeases(clock), seen = clock as Clock } = {}) {
+function held(clock: ManualClock, { store = createMemoryLeases(clock) as LeaseStore, seen = clock as Clock } = {}) {
   const soft = new AbortController();
   const grants: Grant[] = [];
   const changes: string[] = [];
