@@ -12,7 +12,7 @@ import type { RedisServer } from '../support/redis-server.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { run } from '../support/run-command.ts';
 import { blocksOf, placeOf, root, textOf } from './markdown.ts';
-import type { CommandLine } from './shell.ts';
+import type { CommandLine, Outcome } from './shell.ts';
 import { bash, commandsIn, documentsWithCommands, putPrograms, reasonOf, stays } from './shell.ts';
 import { triedElsewhere, untriedCommands } from './untried.ts';
 
@@ -54,7 +54,7 @@ interface Servers {
 function tryAll(document: string, commands: readonly CommandLine[], servers: () => Servers): void {
   let top: string;
   let folder: string;
-  let environment: NodeJS.ProcessEnv;
+  let environment: Environment;
   let here: (text: string) => string;
   /** Of what stays in another terminal. */
   const running: (() => Promise<void>)[] = [];
@@ -70,9 +70,8 @@ function tryAll(document: string, commands: readonly CommandLine[], servers: () 
     putPrograms(join(top, 'bin'));
     const database = await postgresql.createDatabase();
     const [health, ingress] = [await freePort(), await freePort()];
-    const own = Object.entries(process.env).filter(([name]) => !/^(DOMAIND_|PROTEAN_|NODE_TEST)/.test(name));
     environment = {
-      ...Object.fromEntries(own),
+      ...ambient(),
       PATH: `${join(top, 'bin')}:${process.env['PATH']}`,
       DATABASE_URL: database,
       REDIS_URL: redis.url,
@@ -113,7 +112,7 @@ function tryAll(document: string, commands: readonly CommandLine[], servers: () 
         running.push(await aDaemon(folder, { ...environment, HEALTH_PORT: '0', INGRESS_PORT: '0' }, document, text));
         return;
       }
-      const once = () => bash([...said, text], folder, environment);
+      const once = () => pasted([...said, text], folder, environment);
       if (reasonOf(command) !== null) {
         // It lacks what it is for, and is a command nevertheless.
         const { text: printed } = await once();
@@ -131,12 +130,32 @@ function tryAll(document: string, commands: readonly CommandLine[], servers: () 
   }
 }
 
+type Environment = Readonly<Record<string, string>>;
+
+/** The variables of this process, without those that are about domaind. */
+const ambient = (): Environment =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value === undefined || /^(DOMAIND_|PROTEAN_|NODE_TEST)/.test(name) ? [] : [[name, value]],
+    ),
+  );
+
+/** Runs lines as bash does; a command of domaind alone in this process, by the arguments that bash makes of its line. */
+async function pasted(lines: readonly string[], cwd: string, environment: Environment): Promise<Outcome> {
+  const last = lines.at(-1) ?? '';
+  if (!/^domaind [^|>&;]*$/.test(last)) return bash(lines, cwd, environment);
+  const told = await bash([`domaind() { printf '%s\\0' "$@"; }`, ...lines], cwd, environment);
+  assert.equal(told.code, 0, told.text);
+  const { code, out, err } = await run(told.text.split('\0').slice(0, -1), { cwd, environment });
+  return { code, text: `${out}\n${err}` };
+}
+
 /** A folder with the domain that a document speaks of, whose tables are there. */
 async function aDomain(
   top: string,
   document: string,
   here: (text: string) => string,
-  environment: NodeJS.ProcessEnv,
+  environment: Environment,
 ): Promise<string> {
   const ran = await run(['init', 'bookshop'], { cwd: top });
   assert.equal(ran.code, 0, ran.err);
@@ -149,7 +168,7 @@ async function aDomain(
     writeFileSync(join(folder, 'domain.toml'), here(config.text));
   const values = blocks.find(({ language, text }) => language === 'yaml' && text.includes('image:'));
   if (values !== undefined) writeFileSync(join(folder, 'values.yaml'), values.text.replaceAll(/^ {3}/gm, ''));
-  const made = await bash(['domaind db setup'], folder, environment);
+  const made = await pasted(['domaind db setup'], folder, environment);
   assert.equal(made.code, 0, made.text);
   return folder;
 }
@@ -157,7 +176,7 @@ async function aDomain(
 /** Starts what stays, in memory for those that send messages; how it is stopped, once it is ready. */
 async function aDaemon(
   folder: string,
-  environment: NodeJS.ProcessEnv,
+  environment: Environment,
   document: string,
   text = 'domaind dev',
 ): Promise<() => Promise<void>> {
