@@ -19,7 +19,7 @@ With \`--workers N\` the processes are asked at one address. Counts and histogra
 process ends; what all see alike, as the lag of a group, is looked up by one of them.
 
 Labels are names of domain.toml, of handlers, and of categories; never ids. Each label has a bound (500 handlers, 100 streams
-of a handler, 32 reasons); what comes beyond shares the value \`other\`.
+of a handler, 32 reasons); what comes beyond shares the value \`other\`, and gauges beyond a thousand names are left out.
 
 Alerts on these stand in \`helm/domaind/files/alerts.yaml\`, a dashboard for Grafana in \`helm/domaind/files/dashboard.json\`;
 [operations.md](operations.md) says what to do about each alert.`;

@@ -42,6 +42,12 @@ function revived(create: (deps: WorkerDeps) => readonly Service[], deps: WorkerD
   return [reviving(one, { ...deps, onHopeless })];
 }
 
+/** The same of several, whose number does not change. */
+const revivedEach = (create: (deps: WorkerDeps) => readonly Service[], deps: WorkerDeps): readonly Service[] =>
+  deps.onHopeless === undefined
+    ? create(deps)
+    : create(deps).flatMap((_, index) => revived((given) => create(given).slice(index, index + 1), deps));
+
 /** Handlers as services feed them: each by itself, those of the event store by the database that says who owns them. */
 function together(plan: readonly PlanRow[]): readonly (readonly PlanRow[])[] {
   const groups = new Map<string, PlanRow[]>();
@@ -61,14 +67,16 @@ export function createWorker(
   providers: Providers,
   deps: WorkerDeps,
 ): Worker {
-  const { emit, state, loopOptions } = deps;
+  const { emit, state } = deps;
   const plan = planFor(config, handlers);
   const sync = synchronous(config, plan, providers, deps);
 
   const watched = watchedBy(config, plan, providers);
-  const relaysOf = (given: WorkerDeps) => (parts.includes('relay') ? relays(config, plan, providers, given) : []);
-  const relayCount = relaysOf(deps).length;
-  const monitor = createMonitor({ watched, state, loop: loopOptions('monitor') });
+  const outboxes = revivedEach(
+    (given) => (parts.includes('relay') ? relays(config, plan, providers, given) : []),
+    deps,
+  );
+  const monitor = revived(({ loopOptions }) => [createMonitor({ watched, state, loop: loopOptions('monitor') })], deps);
 
   return {
     plan,
@@ -77,20 +85,19 @@ export function createWorker(
     connect: (stop) => reachAll(config, providers, deps, stop),
     async run(shutdown) {
       const load = { bytes: 0 };
-      const outboxes = Array.from({ length: relayCount }, (_, index) =>
-        revived((given) => relaysOf(given).slice(index, index + 1), deps),
-      ).flat();
       const subscriptions = parts.includes('subscriptions')
         ? together(plan).flatMap((rows) =>
             revived((given) => subscriptionsFor(rows, config, providers, { ...given, ...sync, load }, shutdown), deps),
           )
         : [];
-      const upkeep = parts.includes('subscriptions') ? deadLetterUpkeep(config, plan, providers, deps) : [];
-      await runAll(
-        [...outboxes, ...subscriptions, ...forgetting(config, providers, deps), ...upkeep, monitor],
-        shutdown,
-        emit,
+      const upkeep = revivedEach(
+        (given) => [
+          ...forgetting(config, providers, given),
+          ...(parts.includes('subscriptions') ? deadLetterUpkeep(config, plan, providers, given) : []),
+        ],
+        deps,
       );
+      await runAll([...outboxes, ...subscriptions, ...upkeep, ...monitor], shutdown, emit);
     },
   };
 }

@@ -92,7 +92,6 @@ function begin(create: (loopOptions: LoopOptionsFor) => Service, { loopOptions }
   const loops = new Set<string>();
   let buried = false;
   const service = create((loop, boundMs) => {
-    loops.add(loop);
     const options = loopOptions(loop, boundMs);
     const { observer } = options;
     const unlessBuried =
@@ -103,7 +102,10 @@ function begin(create: (loopOptions: LoopOptionsFor) => Service, { loopOptions }
     return {
       ...options,
       observer: {
-        started: unlessBuried(observer.started),
+        started: unlessBuried(() => {
+          loops.add(loop);
+          observer.started();
+        }),
         stepped: unlessBuried(observer.stepped),
         failed: unlessBuried(observer.failed),
         recovered: unlessBuried(observer.recovered),
