@@ -11,7 +11,7 @@ import { startPostgresql } from '../support/postgresql-server.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { run } from '../support/run-command.ts';
-import { blocksOf, placeOf, root, textOf } from './markdown.ts';
+import { blocks, blocksOf, placeOf, root, textOf } from './markdown.ts';
 import type { CommandLine, Outcome } from './shell.ts';
 import { bash, commandsIn, documentsWithCommands, putPrograms, reasonOf, stays } from './shell.ts';
 import { triedElsewhere, untriedCommands } from './untried.ts';
@@ -32,6 +32,14 @@ describe('the commands of the documents', () => {
     const every = documentsWithCommands.flatMap(commandsIn);
     const unneeded = untriedCommands.filter(({ line }) => !every.some(({ text }) => line.test(text)));
     assert.deepEqual(unneeded, []);
+  });
+
+  it('stand in blocks that say so', () => {
+    const bare = blocks.filter(({ language, text }) => {
+      return ['', 'text'].includes(language) && /^(\$ )?(domaind|npm|npx|curl|docker|helm|kubectl) /m.test(text);
+    });
+    const helpOf = (file: string) => file === 'docs/commands.md';
+    assert.deepEqual(bare.filter(({ file }) => !helpOf(file)).map(placeOf), []);
   });
 
   it('have tests of their own where they are told as a story', () => {
@@ -107,7 +115,7 @@ function tryAll(document: string, commands: readonly CommandLine[], servers: () 
         said.push(text);
         return;
       }
-      if (stays(command)) {
+      if (stays(command) && reasonOf(command) === null) {
         await stop();
         running.push(await aDaemon(folder, { ...environment, HEALTH_PORT: '0', INGRESS_PORT: '0' }, document, text));
         return;
@@ -161,12 +169,12 @@ async function aDomain(
   assert.equal(ran.code, 0, ran.err);
   const folder = join(top, 'bookshop');
   symlinkSync(join(root, 'helm'), join(folder, 'helm'));
-  const blocks = blocksOf(document);
+  const found = blocksOf(document);
   // What a page has as a whole file is what its commands are about.
-  const config = blocks.find(({ language, text }) => language === 'toml' && text.includes('[brokers.default]'));
+  const config = found.find(({ language, text }) => language === 'toml' && text.includes('[brokers.default]'));
   if (document.endsWith('deploying.md') && config !== undefined)
     writeFileSync(join(folder, 'domain.toml'), here(config.text));
-  const values = blocks.find(({ language, text }) => language === 'yaml' && text.includes('image:'));
+  const values = found.find(({ language, text }) => language === 'yaml' && text.includes('image:'));
   if (values !== undefined) writeFileSync(join(folder, 'values.yaml'), values.text.replaceAll(/^ {3}/gm, ''));
   const made = await pasted(['domaind db setup'], folder, environment);
   assert.equal(made.code, 0, made.text);

@@ -12,6 +12,10 @@ export const untriedCommands: readonly { readonly line: RegExp; readonly reason:
   { line: /^node --conditions=domaind-source .*application\.ts$/, reason: 'tried by test/e2e/bookshelf.test.ts' },
   { line: /127\.0\.0\.1:3000\//, reason: "of the bookshelf's application, tried by test/e2e/bookshelf.test.ts" },
   {
+    line: /^domaind (events|projection) /,
+    reason: 'needs a Message DB: tried by test/integration/cli-events.test.ts and the tests of projections',
+  },
+  {
     line: /^domaind subscriptions (skip|dlq) /,
     reason: 'needs a partition that stands still: tried by test/e2e/partitions.test.ts',
   },
