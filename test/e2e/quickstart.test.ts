@@ -56,8 +56,8 @@ describe('the quickstart, from a clone with Node and npm', () => {
       REDIS_URL: '',
       NO_COLOR: '1',
     };
-    one = openTerminal(folder, environment);
-    other = openTerminal(folder, environment);
+    one = openTerminal(folder, environment, 60_000);
+    other = openTerminal(folder, environment, 60_000);
   });
   after(async () => {
     await Promise.all([one?.close(), other?.close()]);
