@@ -105,10 +105,13 @@ export async function ownSubscription(
     config,
     deps,
   );
+  const inTurn = opened.settings.concurrency === 1;
   const open = (delivery: Delivery): Opened => {
     const found = opened.open(delivery);
     return {
       ...found,
+      // One after the other in the order of their positions, not only within a stream.
+      key: inTurn ? category : found.key,
       // Asked of the clock: the timers of a process that was paused have yet to tell.
       run: (run) => (grant.trusted() ? found.run(run) : Promise.resolve({ kind: 'unavailable', error: lost() })),
     };

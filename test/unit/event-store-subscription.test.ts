@@ -123,6 +123,31 @@ describe('a subscription of the event store', () => {
     assert.equal(told.at(-1)?.type, 'Read');
   });
 
+  it('handles the messages of all streams in the order of their positions, unless more may run at once', async () => {
+    const orders: Record<number, number[]> = { 1: [], 4: [] };
+    for (const concurrency of [1, 4]) {
+      const handlers = {
+        Summary: eventHandler({
+          category: 'order',
+          handles: { Counted: async ({ data }) => void orders[concurrency]?.push(data.n) },
+        }),
+      };
+      const server = concurrency === 1 ? {} : { subscriptions: { Summary: { concurrency } } };
+      const { clock, store, start } = scene({ handlers, server });
+      await store.append(Array.from({ length: 40 }, (_, n) => anEvent(String(Math.floor((n % 20) / 5)), n)));
+      const { stop } = start('one');
+      await clock.advance(5_000);
+      await stop();
+    }
+    const positions = Array.from({ length: 40 }, (_, n) => n);
+    assert.deepEqual(orders[1], positions);
+    assert.notDeepEqual(orders[4], positions);
+    assert.deepEqual(
+      orders[4]?.toSorted((one, other) => one - other),
+      positions,
+    );
+  });
+
   it('goes on where it was, and handles nothing twice', async () => {
     const seen: number[] = [];
     const handlers = {
