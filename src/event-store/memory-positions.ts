@@ -12,13 +12,19 @@ export function createMemoryPositions(): Positions {
     return found?.token === token ? found : null;
   };
 
-  /** `change` null: nothing is written, since the token does not count any more. */
-  function write(subscription: string, token: bigint, change: (found: Kept) => Partial<Progress>): boolean {
+  /** `over`: what was begun of them has ended. False: nothing is written, since the token does not count any more. */
+  function write(
+    subscription: string,
+    token: bigint,
+    over: readonly bigint[],
+    change: (found: Kept) => Partial<Progress>,
+  ): boolean {
     const found = owned(subscription, token);
     if (found === null) return false;
     const next = { ...found, ...change(found) };
     const ahead = sorted(next.ahead.filter((each) => each > next.position));
-    const started = new Map([...next.started].filter(([each]) => each > next.position && !ahead.includes(each)));
+    const mayCome = (each: bigint) => each > next.position || next.failed.includes(each);
+    const started = new Map([...next.started].filter(([each]) => mayCome(each) && !over.includes(each)));
     kept.set(subscription, { ...next, ahead, started });
     return true;
   }
@@ -32,24 +38,24 @@ export function createMemoryPositions(): Positions {
       return progress;
     },
     advance: async (subscription, token, { position, done, failed, mended }) =>
-      write(subscription, token, (found) => ({
+      write(subscription, token, [...done, ...failed, ...mended], (found) => ({
         position: larger(found.position, position),
         ahead: [...found.ahead, ...done, ...failed],
         failed: sorted([...found.failed, ...failed].filter((each) => !mended.includes(each))),
       })),
     start: async (subscription, token, position) =>
-      write(subscription, token, ({ started }) => ({
+      write(subscription, token, [], ({ started }) => ({
         started: new Map(started).set(position, (started.get(position) ?? 0) + 1),
       })),
     async release(subscription, token) {
-      write(subscription, token, () => ({ clean: true }));
+      write(subscription, token, [], () => ({ clean: true }));
     },
     async record(_sql, subscription, token, { position, done, mended }) {
       const found = owned(subscription, token);
       if (found === null) return 'fenced';
       const known = done.some((each) => each <= found.position || found.ahead.includes(each));
       if (known || mended.some((each) => !found.failed.includes(each))) return 'duplicate';
-      write(subscription, token, () => ({
+      write(subscription, token, [...done, ...mended], () => ({
         position: larger(found.position, position),
         ahead: [...found.ahead, ...done],
         failed: found.failed.filter((each) => !mended.includes(each)),

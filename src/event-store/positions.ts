@@ -8,7 +8,7 @@ export interface Progress {
   readonly ahead: readonly bigint[];
   /** Failed, passed over, and to be tried again; ascending. */
   readonly failed: readonly bigint[];
-  /** How often a message was begun and never ended: of those that may have killed the process. */
+  /** How often a message was begun and never ended, failed ones among them: of those that may have killed the process. */
   readonly started: ReadonlyMap<bigint, number>;
   /** The last owner has left in order; one that has not may have died of the message in its hand. */
   readonly clean: boolean;

@@ -48,7 +48,7 @@ export function createPostgresqlPositions(database: Database): Positions {
             failed = array(select distinct each from unnest(failed || ${list(sql, failed)}) each
               where each <> all (${list(sql, mended)}) order by each),
             started = coalesce((select jsonb_object_agg(key, value) from jsonb_each(started)
-              where key::bigint > greatest(position, ${String(position)}::bigint)
+              where (key::bigint > greatest(position, ${String(position)}::bigint) or key::bigint = any (failed))
                 and key::bigint <> all (${list(sql, [...done, ...failed, ...mended])})), '{}'),
             updated_at = clock_timestamp()
           where subscription = ${subscription} and token = ${String(token)}::bigint`,

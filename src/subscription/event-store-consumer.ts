@@ -52,6 +52,8 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
   const { store, clock, progress, track, hold, failures, settling, read } = deps;
   const ahead = new Set(progress.ahead);
   const given = new Set<bigint>();
+  /** Failures that the last owner may have died of, trying again. */
+  const inherited = new Set(progress.clean ? [] : failures.open.keys());
   let restMs = restless;
   let savedAt = clock.monotonic();
   let suspects = progress.clean ? 0 : config.suspects;
@@ -167,7 +169,7 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
       const deliveries: Delivery[] = [];
       for (const { position } of left(clock.now()).slice(0, count)) {
         given.add(position);
-        const delivery = await again(position, !progress.clean && crashesOf(position) > 0);
+        const delivery = await again(position, inherited.delete(position));
         if (delivery !== null) deliveries.push(delivery);
       }
       return deliveries;

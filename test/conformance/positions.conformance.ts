@@ -110,6 +110,27 @@ export function positionsConformance(name: string, create: () => Promise<Positio
       assert.deepEqual((await positions.look(subscription))?.started, new Map([[4n, 1]]));
     });
 
+    it('count the starts of what has failed and is tried again, until that has ended', async () => {
+      const subscription = await claimed();
+      const started = async () => (await positions.look(subscription))?.started;
+      await positions.start(subscription, 1n, 2n);
+      await positions.advance(subscription, 1n, { ...nothing, position: 3n, failed: [2n, 3n] });
+      assert.deepEqual(await started(), new Map());
+      await positions.start(subscription, 1n, 2n);
+      await positions.start(subscription, 1n, 3n);
+      await positions.advance(subscription, 1n, { ...nothing, position: 5n, done: [5n] });
+      assert.deepEqual(
+        await started(),
+        new Map([
+          [2n, 1],
+          [3n, 1],
+        ]),
+      );
+      await positions.advance(subscription, 1n, { ...nothing, position: 5n, mended: [2n] });
+      await positions.advance(subscription, 1n, { ...nothing, position: 5n, failed: [3n] });
+      assert.deepEqual(await started(), new Map());
+    });
+
     it('tell the next owner whether the last one left in order', async () => {
       const subscription = await claimed(1n);
       assert.equal((await positions.claim(subscription, 2n, first))?.clean, false);

@@ -30,9 +30,11 @@ export function handlersOf(process: Process, observer: Observer) {
       observer.handling(process, leaseOf(payload), { handler, n, attempt: ctx.attempt });
       await process.pass('handler.begun');
       if (nature === 'killer') process.crash('handler of a killer');
+      if (nature === 'late_killer' && ctx.attempt > 1) process.crash('handler of a late killer');
       if (nature === 'endless') await new Promise(() => undefined);
       if (nature === 'slow') await process.clock.sleep(slowMs, new AbortController().signal);
-      if (nature === 'poison' || (nature === 'flaky' && ctx.attempt < 3)) throw new Error('no stock');
+      if (nature === 'poison' || nature === 'late_killer' || (nature === 'flaky' && ctx.attempt < 3))
+        throw new Error('no stock');
       const seen = ctx.store(`${effectsBy}${handler}`);
       const before = (await seen.get(key)) ?? { all: [] };
       await seen.put(key, { all: [...(before['all'] as readonly number[]), n] });

@@ -105,7 +105,7 @@ function isExplained(call: Started, before: Started, { made, entries }: Observer
 }
 
 const unknown = { pending: Number.NaN, failed: Number.NaN, abandoned: Number.NaN };
-const hopeless: ReadonlySet<string> = new Set(['poison', 'endless', 'killer']);
+const hopeless: ReadonlySet<string> = new Set(['poison', 'endless', 'killer', 'late_killer']);
 
 /** By handler, the numbers of the messages that had an effect, in the order of the commits within each key. */
 function effectsIn(database: MemoryDatabase | undefined): ReadonlyMap<string, readonly number[]> {

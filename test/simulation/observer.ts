@@ -14,6 +14,8 @@ export type Nature =
   /** Its handler never ends, or takes the process with it. */
   | 'endless'
   | 'killer'
+  /** It throws at first, and takes the process with it when it is tried again. */
+  | 'late_killer'
   /** Its handler takes longer than a dead consumer is waited for. */
   | 'slow'
   /** The broker refuses it at first, or always. */

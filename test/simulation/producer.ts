@@ -17,6 +17,7 @@ const natures: readonly Nature[] = [
   'slow',
   'slow',
   'killer',
+  'late_killer',
   'refused_once',
   'refused',
 ];

@@ -103,7 +103,7 @@ export async function simulate(
   const watched = watchedBy(config, plan, servers);
   const natures = observer.sent.map(({ nature }) => nature);
   const boundMs = recoveryBoundMs(natures);
-  const killersMs = killerMs * natures.filter((each) => each === 'killer').length;
+  const killersMs = killerMs * natures.filter((each) => each === 'killer' || each === 'late_killer').length;
   const quietSince = world.now();
   let quiet = false;
   while (!quiet && world.now() - quietSince < boundMs + killersMs) {

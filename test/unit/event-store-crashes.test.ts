@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Settlement } from '../../src/broker/broker.ts';
+import { createMemoryEventStore } from '../../src/event-store/memory-event-store.ts';
+import { createMemoryPositions } from '../../src/event-store/memory-positions.ts';
+import { compose } from '../../src/message/compose.ts';
+import { createEventStoreSource } from '../../src/subscription/event-store-source.ts';
+import { createManualClock } from '../support/manual-clock.ts';
+
+const category = 'bookshelf::order';
+const signal = new AbortController().signal;
+
+function given() {
+  const clock = createManualClock(Date.UTC(2026, 0, 1));
+  const store = createMemoryEventStore({ clock });
+  const positions = createMemoryPositions();
+  const { stream, type, metadata } = compose(
+    { kind: 'EVENT', name: 'Counted', category, id: '1', dataText: '{}', options: {} },
+    { normalized: 'bookshelf', camel: 'Bookshelf', time: '2026-01-01T00:00:00.000000+00:00', uuid: 'u', sequence: '1' },
+  );
+  const message = { id: 'u', type, dataText: '{}', metadataText: JSON.stringify(metadata), numbered: false };
+  store.write([{ stream, expectedVersion: null, messages: [message] }]);
+  const join = (token: bigint) =>
+    createEventStoreSource(
+      {
+        group: 'billing',
+        name: `billing-${token}`,
+        category,
+        originStream: null,
+        positionUpdateInterval: 10,
+        recoverEveryMs: 0,
+        gapTimeoutMs: 1_000,
+        suspects: 10,
+      },
+      {
+        store,
+        positions,
+        token,
+        clock,
+        onWait: () => undefined,
+        onGivenUp: () => undefined,
+        onLost: () => undefined,
+      },
+    ).join();
+  return { join };
+}
+
+describe('A message of the event store that has failed', () => {
+  it('is suspected once its process has died, and each start of it is counted', async () => {
+    const { join } = given();
+    const first = await join(1n);
+    const [delivery] = await first.read({ count: 1, blockMs: 0, acks: [], signal });
+    assert.ok(delivery);
+    const failure = { time: '2026-01-01T00:00:00Z', consumer: 'billing-1', error_type: 'Error', error_message: 'no' };
+    const retry: Settlement = { kind: 'retry', delivery, failure };
+    await first.settle([retry]);
+    // From here on every owner dies with it in hand.
+    for (const crashes of [0, 1, 2]) {
+      const next = await join(BigInt(crashes + 2));
+      const [again] = await next.takeGivenBack(10, 0);
+      assert.deepEqual([again?.suspect, again?.crashes, again?.attempt], [true, crashes, 2]);
+      assert.ok(again);
+      await next.recordStart(again);
+    }
+  });
+});
