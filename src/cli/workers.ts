@@ -163,6 +163,7 @@ export async function runWorkers(config: Config, count: number, io: Io, shutdown
     if (slot.worker === worker) worker.process.kill('SIGKILL');
   }
 
+  for (const warning of unshared(config)) emit({ event: 'config.warned', warning });
   try {
     healthPort = (await server?.start()) ?? null;
     shutdown.soft.addEventListener('abort', () => tellAll('SIGTERM'));
@@ -177,6 +178,14 @@ export async function runWorkers(config: Config, count: number, io: Io, shutdown
     await flush(1_000);
   }
 }
+
+/** What each process has for itself alone. */
+const unshared = ({ databases, brokers }: Config): readonly string[] => [
+  ...[...databases].flatMap(([name, { provider }]) => (provider === 'memory' ? [alone(`databases.${name}`)] : [])),
+  ...[...brokers].flatMap(([name, { provider }]) => (provider === 'inline' ? [alone(`brokers.${name}`)] : [])),
+];
+
+const alone = (table: string) => `[${table}] is in memory: each of several worker processes has its own`;
 
 const fresh: Omit<Slot, 'number'> = {
   worker: null,
