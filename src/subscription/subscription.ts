@@ -157,8 +157,10 @@ async function read({
     return 0;
   }
   const limit = gate.kind === 'probe' ? 1 : Math.max(2 * batchSize, concurrency);
-  const count = Math.min(limit - inHand.active, batchSize, appetite.count(inHand.bytes));
-  if (count <= 0 || inHand.size >= maxInHand) {
+  const places = limit - inHand.active;
+  const count = Math.min(places, batchSize, appetite.count(inHand.bytes));
+  // Where handlers are slower than reads, places come free one by one: a read for each would cost more than many handlers.
+  if (count <= 0 || places < Math.min(batchSize, limit / 2) || inHand.size >= maxInHand) {
     await room.rest(blockMs, shutdown.soft);
     return 0;
   }

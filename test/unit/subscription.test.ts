@@ -297,6 +297,22 @@ describe('a subscription', () => {
     await other.stop();
   });
 
+  it('reads whole batches while handlers are slower than reads', async () => {
+    const ends: (() => void)[] = [];
+    const worker = given(() => new Promise((resolve) => ends.push(() => resolve(done))), { concurrency: 2 });
+    await worker.publish(...Array.from({ length: 100 }, (_, n) => `${n}`));
+    await worker.clock.advance(1);
+    const countsOf = () => worker.events.all.flatMap((each) => (each.event === 'deliveries.read' ? [each.count] : []));
+    const before = countsOf().length;
+    for (let n = 0; n < 40; n += 1) {
+      ends.shift()?.();
+      await worker.clock.advance(1);
+    }
+    assert.deepEqual(countsOf().slice(before), [10, 10, 10, 10]);
+    for (const end of ends) end();
+    await worker.stop();
+  });
+
   it('gives back at once what has not begun, and finishes what has, when told to stop', async () => {
     const ends: (() => void)[] = [];
     const worker = given(() => new Promise((resolve) => ends.push(() => resolve(done))), { concurrency: 1 });
