@@ -21,8 +21,11 @@ export const effectsBy = 'effects_';
 /** How long a handler takes that is slow: longer than `min_idle_ms` would be bearable without heartbeats. */
 const slowMs = 2_200;
 
-/** The handlers of one incarnation: what they do is written into the ledger, and their effects into the database. */
-export function handlersOf(process: Process, observer: Observer) {
+/**
+ * The handlers of one incarnation, those of `inUse`: what they do is written into the ledger, and their effects into the
+ * database.
+ */
+export function handlersOf(process: Process, observer: Observer, inUse: readonly Category[]) {
   const handle = (handler: string, leaseOf: (payload: Payload) => string | null) => ({
     Noted: async ({ data }: { readonly data: unknown }, ctx: HandlerContext) => {
       const payload = data as Payload;
@@ -40,7 +43,7 @@ export function handlersOf(process: Process, observer: Observer) {
       await seen.put(key, { all: [...(before['all'] as readonly number[]), n] });
     },
   });
-  return {
+  const all = {
     Billing: eventHandler({ category: 'order', handles: handle('Billing', () => null) }),
     Ledger: eventHandler({
       category: 'account',
@@ -53,4 +56,5 @@ export function handlersOf(process: Process, observer: Observer) {
       subscription: { subscription_type: 'event_store' },
     }),
   };
+  return Object.fromEntries(inUse.map((category) => [handlerOf[category], all[handlerOf[category]]]));
 }

@@ -4,7 +4,7 @@ import { compose, isoTime } from '../../src/message/compose.ts';
 import type { MemoryOutbox } from '../../src/outbox/memory-outbox.ts';
 import type { Chance } from './chance.ts';
 import type { Category } from './handlers.ts';
-import { categories, handlerOf } from './handlers.ts';
+import { handlerOf } from './handlers.ts';
 import type { Nature, Observer } from './observer.ts';
 import type { World } from './world.ts';
 
@@ -30,6 +30,7 @@ export function createProducer(
   observer: Observer,
   outbox: MemoryOutbox,
   store: MemoryEventStore,
+  inUse: readonly Category[],
 ) {
   let uuid = 0;
 
@@ -74,7 +75,7 @@ export function createProducer(
     plan(count: number, ms: number): void {
       for (let left = count; left > 0; ) {
         const burst = Math.min(left, 1 + chance.upTo(4));
-        const category = chance.oneOf(categories);
+        const category = chance.oneOf(inUse);
         left -= burst;
         world.after(chance.upTo(ms), null, () => {
           for (let index = 0; index < burst; index += 1) send(category);

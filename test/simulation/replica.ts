@@ -8,6 +8,7 @@ import { observedLoops } from '../../src/telemetry/observed-loops.ts';
 import { createWorker } from '../../src/worker.ts';
 import type { Chance } from './chance.ts';
 import type { Faults } from './faults.ts';
+import type { Category } from './handlers.ts';
 import { handlersOf } from './handlers.ts';
 import type { Observer } from './observer.ts';
 import type { Process } from './process.ts';
@@ -34,13 +35,15 @@ export interface ReplicaDeps {
   readonly faults: Faults;
   readonly observer: Observer;
   readonly servers: Providers;
+  /** Those that there are handlers for. */
+  readonly inUse: readonly Category[];
   readonly trace: (line: string) => void;
 }
 
 const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export function createReplica(name: string, deps: ReplicaDeps): Replica {
-  const { config, world, chance, faults, observer, servers, trace } = deps;
+  const { config, world, chance, faults, observer, servers, inUse, trace } = deps;
   let incarnation = 0;
   let retired = false;
   let current: { readonly process: Process; readonly soft: AbortController; readonly hard: AbortController } | null =
@@ -71,7 +74,7 @@ export function createReplica(name: string, deps: ReplicaDeps): Replica {
     const emit = (event: TelemetryEvent) => told(process, event);
     const worker = createWorker(
       config,
-      givenHandlers(handlersOf(process, observer), config.domain),
+      givenHandlers(handlersOf(process, observer, inUse), config.domain),
       ['relay', 'subscriptions'],
       wired(servers, process, observer),
       {

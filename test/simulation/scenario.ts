@@ -11,7 +11,7 @@ import { planFor } from '../../src/worker/plan.ts';
 import { watchedBy } from '../../src/worker/watched.ts';
 import { chanceOf } from './chance.ts';
 import { plannedFaults } from './faults.ts';
-import { handlersOf } from './handlers.ts';
+import { categories, handlersOf } from './handlers.ts';
 import type { Judgement } from './invariants.ts';
 import { judge } from './invariants.ts';
 import { createObserver } from './observer.ts';
@@ -76,15 +76,17 @@ export async function simulate(
   const servers = sabotage(sound);
   const calm = chance.happens(0.1);
   const faults = plannedFaults(chance, calm ? 0 : 1 + chance.upTo(8));
-  const replicas = Array.from({ length: 2 + chance.upTo(2) }, (_, index) =>
-    createReplica(`r${index + 1}`, { config, world, chance, faults, observer, servers, trace }),
+  // One handler at a time shows most, and takes a third of the time.
+  const inUse = chance.happens(0.25) ? categories : [chance.oneOf(categories)];
+  const replicas = Array.from({ length: chance.happens(0.7) ? 2 : 3 }, (_, index) =>
+    createReplica(`r${index + 1}`, { config, world, chance, faults, observer, servers, inUse, trace }),
   );
   for (const replica of replicas) world.after(chance.upTo(500), null, replica.start);
   // The provider `memory` opens no others.
   const store = sound.eventStore.store as MemoryEventStore;
   const outbox = sound.database('default').outbox as MemoryOutbox;
   const stormMs = 3_000 + chance.upTo(3_000);
-  createProducer(world, chance, observer, outbox, store).plan(5 + chance.upTo(15), stormMs);
+  createProducer(world, chance, observer, outbox, store, inUse).plan(5 + chance.upTo(15), stormMs);
   if (!calm) planTroubles(world, chance, replicas, stormMs);
   const unhandled = (reason: unknown) => void observer.breaches.push(`I12 nobody handles: ${String(reason)}`);
   process.on('unhandledRejection', unhandled);
@@ -99,7 +101,7 @@ export async function simulate(
     made: () => undefined,
     onCrash: () => undefined,
   });
-  const plan = planFor(config, givenHandlers(handlersOf(nobody, observer), config.domain));
+  const plan = planFor(config, givenHandlers(handlersOf(nobody, observer, inUse), config.domain));
   const watched = watchedBy(config, plan, servers);
   const natures = observer.sent.map(({ nature }) => nature);
   const boundMs = recoveryBoundMs(natures);
