@@ -158,6 +158,12 @@ describe('the npm package', () => {
     assert.match(stdout, new RegExp(manifest.version.replaceAll('.', '\\.')));
   });
 
+  it('is there for CommonJS too', () => {
+    const code = `const { commandHandler } = require('domaind'), { connect } = require('domaind/client');
+      console.log(typeof commandHandler, typeof connect)`;
+    assert.equal(succeed(app, process.execPath, '--no-warnings', '-e', code).trim(), 'function function');
+  });
+
   it('loads handlers written in plain JavaScript', () => {
     mkdirSync(join(app, 'handlers'));
     writeFileSync(
