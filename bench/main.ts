@@ -13,13 +13,15 @@ import type { Outcome } from './harness/outcome.ts';
 import { openPlace } from './harness/place.ts';
 import { table } from './harness/table.ts';
 import { againstLimit as relayLimit } from './relay/against-limit.ts';
+import { churn } from './relay/churn.ts';
 import { flatBacklog, flatPublished } from './relay/flat.ts';
 import { idle as relayIdle, latency as relayLatency } from './relay/latency.ts';
 import { peers as relayPeers } from './relay/peers.ts';
+import { twoRelays } from './relay/two-relays.ts';
 import { writers } from './relay/writers.ts';
 
 const benches: { readonly [Area in Options['area']]: readonly Bench[] } = {
-  relay: [relayLimit, relayPeers, relayLatency, relayIdle, writers, flatPublished, flatBacklog],
+  relay: [relayLimit, relayPeers, relayLatency, relayIdle, writers, twoRelays, flatPublished, flatBacklog, churn],
   consumer: [consumerLimit, inboxAgainstLimit, inboxCost, peers, latency, endToEnd, idle, bodySizes],
   'event-store': [rebuild],
 };

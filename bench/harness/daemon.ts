@@ -15,6 +15,8 @@ export interface DaemonSettings {
   readonly poolSize?: number;
   /** Whether writers wake the relay. */
   readonly hint?: boolean;
+  /** How long published rows are kept. */
+  readonly retentionHours?: number;
   readonly profile?: 'production' | 'batch';
   readonly environment?: Environment;
 }
@@ -44,6 +46,7 @@ export function domainToml({
   poolSize = 5,
   profile = 'production',
   hint = true,
+  retentionHours = 168,
 }: DaemonSettings): string {
   const path = handlers === null || handlers.startsWith('/') ? handlers : handlerFile(handlers);
   return `
@@ -61,6 +64,8 @@ URI = "\${REDIS_URL}"
 [outbox]
 messages_per_tick = ${batch}
 hint = ${hint}
+[outbox.cleanup]
+published_retention_hours = ${retentionHours}
 [server]
 default_subscription_type = "stream"
 default_subscription_profile = "${profile}"
