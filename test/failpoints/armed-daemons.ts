@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { until } from '../support/until.ts';
 import type { Order, Report } from './inside/passing.ts';
@@ -12,7 +13,7 @@ export interface ArmedDaemon {
   /** What it has reported since it was given its last order. */
   readonly reports: readonly Report['kind'][];
   /** Resolves when it has taken note of it. */
-  give(order: Order | null): Promise<void>;
+  give(order: Order): Promise<void>;
   signal(name: NodeJS.Signals): void;
   readonly ended: Promise<void>;
   /** The end of its log, for the message of a test that fails. */
@@ -25,8 +26,9 @@ export interface ArmedDaemons {
   ready(count: number): Promise<readonly ArmedDaemon[]>;
   /** Starts one in the place of each that is dead, without waiting for it. */
   replace(count: number): void;
-  /** Those that live, ready or not. */
   readonly living: readonly ArmedDaemon[];
+  /** Gives all that live the same order: the first that comes to the point is struck, and no other. */
+  aim(order: Omit<Order, 'once'>): Promise<readonly ArmedDaemon[]>;
   end(): Promise<void>;
 }
 
@@ -85,6 +87,7 @@ async function start(
 
 export function armedDaemons(argv: readonly string[], environment: Readonly<Record<string, string>>): ArmedDaemons {
   const build = makeTestBuild();
+  let aimed = 0;
   let started: ArmedDaemon[] = [];
   let starting: Promise<ArmedDaemon>[] = [];
   const living = () => started.filter(({ alive }) => alive);
@@ -107,6 +110,13 @@ export function armedDaemons(argv: readonly string[], environment: Readonly<Reco
   return {
     get living() {
       return living();
+    },
+    async aim(order) {
+      aimed += 1;
+      const all = living();
+      const once = join(build.folder, `struck-${aimed}`);
+      await Promise.all(all.map((each) => each.give({ ...order, once })));
+      return all;
     },
     replace,
     async ready(count) {

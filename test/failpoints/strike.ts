@@ -49,11 +49,9 @@ async function struck(among: readonly ArmedDaemon[], point: string): Promise<Arm
  */
 export async function strike<Work>(lab: Laboratory<Work>, { point, fault }: Strike, work: Work | null): Promise<void> {
   const { daemons, pauseMs } = lab;
-  const two = daemons.living;
-  await Promise.all(two.map((each) => each.give({ point, fault, hangMs: pauseMs })));
+  const aimedAt = await daemons.aim({ point, fault, hangMs: pauseMs });
   if (work !== null) await lab.send(work);
-  const victim = await struck(two, point);
-  await Promise.all(two.filter((each) => each !== victim).map((each) => each.give(null)));
+  const victim = await struck(aimedAt, point);
   switch (fault) {
     case 'throw':
       return;

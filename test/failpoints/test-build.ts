@@ -9,6 +9,7 @@ const inside = 'test/failpoints/inside';
 
 /** A build of the daemon whose providers are the struck ones. Nothing in src knows of it. */
 export interface TestBuild {
+  readonly folder: string;
   /** Its main.js. */
   readonly entry: string;
   remove(): void;
@@ -33,7 +34,7 @@ export function makeTestBuild(): TestBuild {
   replaceProviders(folder);
   for (const each of ['config', 'node_modules']) symlinkSync(join(root, each), join(folder, each));
   cpSync(join(root, 'package.json'), join(folder, 'package.json'));
-  return { entry: join(folder, 'src/main.js'), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return { folder, entry: join(folder, 'src/main.js'), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 /** In the place of the providers stand those that have points; the real ones stand beside them. */

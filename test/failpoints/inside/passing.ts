@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UnavailableError } from '../../../src/runtime/errors.ts';
 
@@ -7,11 +8,13 @@ import { UnavailableError } from '../../../src/runtime/errors.ts';
  */
 export type Fault = 'kill' | 'throw' | 'hang' | 'second';
 
-/** What the test says to a daemon; null: nothing is to happen any more. */
+/** What the test says to the daemons. */
 export interface Order {
   readonly point: string;
   readonly fault: Fault;
   readonly hangMs: number;
+  /** The one that makes this file is struck, and no other. */
+  readonly once: string;
 }
 
 /** What a daemon says to the test. */
@@ -23,18 +26,22 @@ export type Report =
 
 let order: Order | null = null;
 
-process.on('message', (given: { readonly order: Order | null }) => {
+process.on('message', (given: { readonly order: Order }) => {
   order = given.order;
   say({ kind: 'ordered' });
 });
+
+// The test is over, however it ended.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 const say = (report: Report) => process.send?.(report);
 
 /** A point that the process passes: nothing, unless it was ordered to be struck here, and then once. */
 export async function passing(point: string): Promise<void> {
   if (order?.point !== point) return;
-  const { fault, hangMs } = order;
+  const { fault, hangMs, once } = order;
   order = null;
+  if (!isFirst(once)) return;
   say({ kind: 'struck', point });
   switch (fault) {
     case 'kill':
@@ -50,6 +57,15 @@ export async function passing(point: string): Promise<void> {
       break;
   }
   say({ kind: 'went_on', point });
+}
+
+function isFirst(file: string): boolean {
+  try {
+    writeFileSync(file, '', { flag: 'wx' });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A call with a point before it and one behind it. */
