@@ -119,9 +119,9 @@ describe('domaind config show', () => {
 
   it('leaves out what has no effect, unless the file states it', async () => {
     const { out } = await config(inline, ['show']);
-    assert.ok(!/telemetry|snapshot_threshold/.test(out));
-    const { out: stated } = await config(`snapshot_threshold = 11\n${inline}`, ['show']);
-    assert.match(stated, /^snapshot_threshold +11$/m);
+    assert.ok(!/telemetry/.test(out));
+    const { out: stated } = await config(`${inline}[telemetry]\nservice_name = "shop"\n`, ['show']);
+    assert.match(stated, /^\[telemetry\] service_name +"shop"$/m);
   });
 
   it('names the database that is there by default', async () => {

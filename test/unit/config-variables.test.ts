@@ -42,6 +42,8 @@ describe('a variable', () => {
       provider = "\${PROVIDER|inline}"
       [brokers.a]
       provider = "inline"
+      [brokers.b]
+      provider = "inline"
       [outbox]
       tick_interval = "\${TICK}"
       external_brokers = "\${BROKERS}"
@@ -52,10 +54,10 @@ describe('a variable', () => {
       port = "\${PORT}"
       [handlers]
       path = "\${HANDLERS}"`;
-    const environment = { TICK: ' 0.5 ', BROKERS: 'a, a', HINT: 'FALSE', HEALTH: '1', PORT: '9090', HANDLERS: '/h' };
+    const environment = { TICK: ' 0.5 ', BROKERS: 'a, b', HINT: 'FALSE', HEALTH: '1', PORT: '9090', HANDLERS: '/h' };
     const config = await configOf(text, { environment });
     assert.equal(config.outbox?.pollEveryMs, 500);
-    assert.deepEqual(config.outbox?.externalBrokers, ['a', 'a']);
+    assert.deepEqual(config.outbox?.externalBrokers, ['a', 'b']);
     assert.equal(config.outbox?.batchSize, 25);
     assert.equal(config.outbox?.hint, false);
     assert.deepEqual(config.server.health, { enabled: true, host: '127.0.0.1', port: 9090 });
