@@ -3,7 +3,14 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 
 /** What `npm test` runs when nothing is named; test/faults takes its time and has a command of its own. */
-export const defaultFolders = ['test/unit', 'test/docs', 'test/conformance', 'test/integration', 'test/e2e'];
+export const defaultFolders = [
+  'test/unit',
+  'test/docs',
+  'test/conformance',
+  'test/integration',
+  'test/simulation',
+  'test/e2e',
+];
 
 /**
  * `npm test -- …` taken apart: options for node, tests by file or folder, and names that are neither.
