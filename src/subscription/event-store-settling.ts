@@ -15,13 +15,15 @@ export interface SettlingDeps {
   readonly failures: Failures;
   /** Messages that failed and were passed over, as the position says: kept up to date here. */
   readonly failed: Set<bigint>;
+  /** The position that was told last; an owner may have died before it told the one it had kept. */
+  readonly told: bigint;
   /** Writes the position into the store, for people and programs that read it there. */
   readonly tell: (position: bigint) => Promise<void>;
 }
 
 /** What becomes of messages of the event store, written down: in the position, and in the store's record of failures. */
 export interface Settling {
-  /** Messages handled since the position was last told. */
+  /** Messages handled since the position was last told, as far as is known. */
   readonly untold: number;
   /** Handled; written down with the next `save`, or in the same breath where they had failed before. */
   acknowledge(acks: readonly Delivery[]): void;
@@ -37,12 +39,12 @@ const nobody: readonly Delivery[] = [];
 
 export function createSettling(
   progress: Pick<Progress, 'position' | 'ahead'>,
-  { hold, track, failures, failed, tell }: SettlingDeps,
+  { hold, track, failures, failed, told: toldAtFirst, tell }: SettlingDeps,
 ): Settling {
   const aheadAtFirst = new Set(progress.ahead);
   /** Acknowledged, and no longer failed; the record of it is yet to be written. */
   let mended: bigint[] = [];
-  let untold = 0;
+  let untold = progress.position > toldAtFirst ? 1 : 0;
 
   function acknowledge(acks: readonly Delivery[]): void {
     for (const { id } of acks) {

@@ -80,12 +80,13 @@ export function createEventStoreSource(config: EventStoreSourceConfig, deps: Eve
       const failures = createFailures({ group, category }, { store, clock });
       const records = await failures.read();
       if (records > recordsWithoutCheckpoint) await failures.checkpoint();
-      const progress = await claim({ position: await toldPosition(), failed: [...failures.open.keys()] });
+      const told = await toldPosition();
+      const progress = await claim({ position: told, failed: [...failures.open.keys()] });
       const track = createTrack(progress.position);
       const failed = new Set(progress.failed);
       const hasFailed = (position: bigint) => failed.has(position);
       const held = createHold({ positions, subscription, token, track, hasFailed, onLost });
-      const settling = createSettling(progress, { hold: held, track, failures, failed, tell });
+      const settling = createSettling(progress, { hold: held, track, failures, failed, told, tell });
       // Given up, or mended, by an owner that did not come to say so here.
       const gone = progress.failed.filter((each) => !failures.open.has(each));
       if (gone.length > 0) await held.save({ mended: gone });

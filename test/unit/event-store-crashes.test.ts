@@ -42,7 +42,7 @@ function given() {
         onLost: () => undefined,
       },
     ).join();
-  return { join };
+  return { clock, store, positions, join };
 }
 
 describe('A message of the event store that has failed', () => {
@@ -62,5 +62,21 @@ describe('A message of the event store that has failed', () => {
       assert.ok(again);
       await next.recordStart(again);
     }
+  });
+});
+
+describe('A position that an owner has kept, and died before it told it in the store', () => {
+  it('is told by the next one, though there is nothing more to handle', async () => {
+    const { clock, store, positions, join } = given();
+    const key = `billing-${category}`;
+    await join(1n);
+    await positions.advance(key, 1n, { position: 1n, done: [1n], failed: [], mended: [] });
+    const next = await join(2n);
+    await clock.advance(1_000);
+    const reading = next.read({ count: 1, blockMs: 0, acks: [], signal });
+    await clock.advance(10);
+    assert.deepEqual(await reading, []);
+    const told = await store.lastMessage(`position-${key}`);
+    assert.deepEqual(told === null ? null : JSON.parse(told.dataText), { position: 1 });
   });
 });
