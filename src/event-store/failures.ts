@@ -73,7 +73,10 @@ export function createFailures(
       next ??= await fromCheckpoint();
       let count = 0;
       for (;;) {
-        const page = await store.readStream(stream, next, pageSize);
+        const from: number = next;
+        const page = await store.readStream(stream, from, pageSize);
+        // Another read has come further meanwhile: what it has read is not to be counted twice.
+        if (next !== from) continue;
         for (const record of page) follow(open, record);
         next += page.length;
         count += page.length;

@@ -168,8 +168,10 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
       await settling.readFailures();
       const deliveries: Delivery[] = [];
       for (const { position } of left(clock.now()).slice(0, count)) {
+        const delivery = await again(position, inherited.has(position));
+        // Only now: what could not be read is left for the next look.
         given.add(position);
-        const delivery = await again(position, inherited.delete(position));
+        inherited.delete(position);
         if (delivery !== null) deliveries.push(delivery);
       }
       return deliveries;
