@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** @param {readonly string[]} parts */
 const at = (...parts) => join(root, ...parts);
-const fresh = at('.dist-new');
+// Of this run alone: two builds at once must not take each other's files.
+const fresh = at('.dist-new', String(process.pid));
 
 process.exitCode = build();
 

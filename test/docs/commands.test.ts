@@ -198,6 +198,7 @@ async function aDaemon(
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
   let heard = '';
+  let late: NodeJS.Timeout | undefined;
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   await new Promise<void>((resolve, reject) => {
     for (const stream of [child.stdout, child.stderr]) {
@@ -207,7 +208,9 @@ async function aDaemon(
       });
     }
     void ended.then(() => reject(new Error(`${text} ended:\n${heard}`)));
-  });
+    // It waits for a change where its domain is broken.
+    late = setTimeout(() => reject(new Error(`${text} is not ready:\n${heard}`)), 60_000);
+  }).finally(() => clearTimeout(late));
   return async () => {
     child.kill('SIGTERM');
     await ended;
