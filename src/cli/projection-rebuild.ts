@@ -54,7 +54,7 @@ export async function rebuild(argv: readonly string[], io: Io, shutdown: Shutdow
   };
   const providers = openProviders(config, { clock: systemClock, random: systemRandom, emit: tally.emit, loopOptions });
   try {
-    const options = { pause: given.flag('pause'), onBegin: tally.begin };
+    const options = { pause: given.flag('pause'), onBegin: tally.begin, onHandled: tally.handled };
     await rebuildProjection(withReset(row, given.flag('keep')), config, providers, deps, options, shutdown);
   } finally {
     tally.end();
@@ -121,6 +121,10 @@ function createTally(io: Io, name: string) {
   };
   return {
     emit,
+    handled(count: number) {
+      handled += count;
+      show();
+    },
     begin(count: number) {
       total = count;
       beganAt = systemClock.monotonic();

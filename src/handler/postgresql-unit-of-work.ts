@@ -48,8 +48,8 @@ function begin(
 ): UnitOfWork {
   const { name, schema } = database;
   const aggregates = stated ?? null;
-  const keys = occasions.map(inboxKey);
   const receipts = occasions[0]?.receipts ?? null;
+  const keys = receipts === null ? occasions.map(inboxKey) : [];
   let entryIds = occasions.map(({ entryId }) => entryId);
   let fresh: ReadonlySet<string> = new Set();
   const raised: Raised[] = [];

@@ -13,6 +13,7 @@ import { createEventStoreDeadLetters } from '../subscription/event-store-dead-le
 import { subscriptionKey } from '../subscription/event-store-source.ts';
 import type { WorkerDeps } from './deps.ts';
 import { leasePrefix, ownSubscription } from './event-store-subscriptions.ts';
+import { fastForward } from './fast-forward.ts';
 import type { PlanRow } from './plan.ts';
 
 export interface RebuildOptions {
@@ -20,6 +21,8 @@ export interface RebuildOptions {
   readonly pause: boolean;
   /** Told when the reading begins, with the number of messages there are. */
   readonly onBegin: (total: number) => void;
+  /** Told of messages that are handled past the loop, which tells of each itself. */
+  readonly onHandled: (count: number) => void;
 }
 
 /** How soon it is seen that everything was read, and how long a running owner may take to let go. */
@@ -45,6 +48,7 @@ export async function rebuildProjection(
   const { handler } = row;
   const { group } = handler;
   const { clock, id: owner, emit } = deps;
+  const { onHandled } = options;
   const { leases } = providers.database(handler.database).keeping;
   const prefix = leasePrefix(config.domain.normalized);
   const done = new AbortController();
@@ -100,7 +104,8 @@ export async function rebuildProjection(
     await Promise.all(
       row.streams.map(async (category, index) => {
         const grant = grants[index];
-        if (grant !== undefined) await readToEnd(row, category, grant, config, providers, deps, stop, shutdown);
+        if (grant !== undefined)
+          await readToEnd(row, category, grant, config, providers, { ...deps, onHandled }, stop, shutdown);
       }),
     );
     if (lost.signal.aborted) throw new UnavailableError('lease_lost', 'the lease was lost: run the command again');
@@ -167,15 +172,26 @@ async function readToEnd(
   grant: Grant,
   config: Config,
   providers: Providers,
-  deps: WorkerDeps,
+  deps: WorkerDeps & Pick<RebuildOptions, 'onHandled'>,
   stop: AbortSignal,
   { hard }: Shutdown,
 ): Promise<void> {
   const { handler, settings } = row;
-  const { positions } = providers.database(handler.database).keeping;
+  const { keeping, unitsOfWork } = providers.database(handler.database);
+  const { positions } = keeping;
   const { store } = providers.eventStore;
   const key = subscriptionKey(handler.group, category);
   const target = await store.head(category);
+  if (handler.batch !== null) {
+    const { originStream, gapTimeoutMs, handlerTimeoutMs } = settings;
+    const times = { originStream, gapTimeoutMs, handlerTimeoutMs };
+    await fastForward(
+      { handler, batch: handler.batch, category, subscription: key, ...times, target },
+      config,
+      { store, positions, unitsOfWork, grant, worker: deps, onHandled: deps.onHandled },
+      stop,
+    );
+  }
   const through = new AbortController();
   const soft = AbortSignal.any([stop, through.signal]);
   const looking = (async () => {

@@ -50,13 +50,13 @@ describe('ten subscriptions of the event store whose owners are killed, paused a
   /** Owners are lost until there were so many take-overs; how often each way. */
   async function disturb(): Promise<Record<string, number>> {
     const counts: Record<string, number> = { killed: 0, paused: 0, hung: 0, dropped: 0, drained: 0 };
-    for (let round = 0; takeOversIn() < takeOvers; round += 1) {
+    for (let round = 0; takeOversIn() < takeOvers || (counts['paused'] ?? 0) < pauses.length; round += 1) {
       const replica = all[round % all.length];
       if (replica === undefined) break;
       const { cut } = replica;
       const how = ['killed', 'paused', 'hung', 'paused', 'dropped', 'paused', 'drained'][round % 7] ?? 'paused';
       counts[how] = (counts[how] ?? 0) + 1;
-      const forMs = pauses[round % pauses.length] ?? ttlMs;
+      const forMs = pauses[(counts['paused'] ?? 0) % pauses.length] ?? ttlMs;
       if (how === 'killed' || how === 'drained') {
         replica.daemon.signal(how === 'killed' ? 'SIGKILL' : 'SIGTERM');
         await replica.daemon.ended;
