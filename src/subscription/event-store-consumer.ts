@@ -52,6 +52,8 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
   const { store, clock, progress, track, hold, failures, settling, read } = deps;
   const ahead = new Set(progress.ahead);
   const given = new Set<bigint>();
+  /** Monotonic: since when failures that nobody waits for here are known. */
+  const knownSince = new Map<bigint, Millis>();
   /** Failures that the last owner may have died of, trying again. */
   const inherited = new Set(progress.clean ? [] : failures.open.keys());
   let restMs = restless;
@@ -114,13 +116,17 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
     return toDelivery(category, position, body, { failed, suspect, crashes: crashesOf(position) });
   }
 
-  /** Failures that nobody waits for in this process: of an earlier owner, or brought back by an operator. */
-  function left(now: Millis): readonly FailedMessage[] {
-    return [...failures.open.values()].filter(
-      ({ position, replayed, failedAt }) =>
-        !given.has(position) && (replayed || (recoverEveryMs !== null && now - failedAt >= recoverEveryMs)),
-    );
+  /** By the store's clock, or by how long we have known of it: our own wall clock may be wrong. */
+  function isDue({ position, replayed, failedAt }: FailedMessage): boolean {
+    if (replayed || recoverEveryMs === null) return replayed;
+    const since = knownSince.get(position) ?? clock.monotonic();
+    knownSince.set(position, since);
+    return Math.max(clock.now() - failedAt, clock.monotonic() - since) >= recoverEveryMs;
   }
+
+  /** Failures that nobody waits for in this process: of an earlier owner, or brought back by an operator. */
+  const left = (): readonly FailedMessage[] =>
+    [...failures.open.values()].filter((each) => !given.has(each.position) && isDue(each));
 
   return {
     group,
@@ -167,11 +173,12 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
       owned();
       await settling.readFailures();
       const deliveries: Delivery[] = [];
-      for (const { position } of left(clock.now()).slice(0, count)) {
+      for (const { position } of left().slice(0, count)) {
         const delivery = await again(position, inherited.has(position));
         // Only now: what could not be read is left for the next look.
         given.add(position);
         inherited.delete(position);
+        knownSince.delete(position);
         if (delivery !== null) deliveries.push(delivery);
       }
       return deliveries;

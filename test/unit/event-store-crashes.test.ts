@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Settlement } from '../../src/broker/broker.ts';
+import { createFailures } from '../../src/event-store/failures.ts';
 import { createMemoryEventStore } from '../../src/event-store/memory-event-store.ts';
 import { createMemoryPositions } from '../../src/event-store/memory-positions.ts';
 import { compose } from '../../src/message/compose.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
 import { createEventStoreSource } from '../../src/subscription/event-store-source.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 
 const category = 'bookshelf::order';
 const signal = new AbortController().signal;
 
-function given() {
+function given(recoverEveryMs = 0) {
   const clock = createManualClock(Date.UTC(2026, 0, 1));
   const store = createMemoryEventStore({ clock });
   const positions = createMemoryPositions();
@@ -20,7 +22,7 @@ function given() {
   );
   const message = { id: 'u', type, dataText: '{}', metadataText: JSON.stringify(metadata), numbered: false };
   store.write([{ stream, expectedVersion: null, messages: [message] }]);
-  const join = (token: bigint) =>
+  const join = (token: bigint, own: Clock = clock) =>
     createEventStoreSource(
       {
         group: 'billing',
@@ -28,7 +30,7 @@ function given() {
         category,
         originStream: null,
         positionUpdateInterval: 10,
-        recoverEveryMs: 0,
+        recoverEveryMs,
         gapTimeoutMs: 1_000,
         suspects: 10,
       },
@@ -36,7 +38,7 @@ function given() {
         store,
         positions,
         token,
-        clock,
+        clock: own,
         onWait: () => undefined,
         onGivenUp: () => undefined,
         onLost: () => undefined,
@@ -78,5 +80,33 @@ describe('A position that an owner has kept, and died before it told it in the s
     assert.deepEqual(await reading, []);
     const told = await store.lastMessage(`position-${key}`);
     assert.deepEqual(told === null ? null : JSON.parse(told.dataText), { position: 1 });
+  });
+
+  it('is tried again by the next owner also where the clock of that one is behind', async () => {
+    const { clock, join } = given(500);
+    const first = await join(1n);
+    const [delivery] = await first.read({ count: 1, blockMs: 0, acks: [], signal });
+    assert.ok(delivery);
+    const failure = { time: '2026-01-01T00:00:00Z', consumer: 'billing-1', error_type: 'Error', error_message: 'no' };
+    await first.settle([{ kind: 'retry', delivery, failure }]);
+    const next = await join(2n, { ...clock, now: () => clock.now() - 600_000 });
+    assert.deepEqual(await next.takeGivenBack(10, 0), []);
+    await clock.advance(500);
+    assert.equal((await next.takeGivenBack(10, 0)).length, 1);
+  });
+});
+
+describe('The record of failures', () => {
+  it('is read once, however many read it at once', async () => {
+    const clock = createManualClock(Date.UTC(2026, 0, 1));
+    const store = createMemoryEventStore({ clock });
+    const failures = createFailures({ group: 'billing', category }, { store, clock });
+    await failures.read();
+    const failed = (position: number) => ({ type: 'Failed', facts: { position, retry_count: 0 } }) as const;
+    await failures.write([failed(1)]);
+    await Promise.all([failures.read(), failures.read()]);
+    await failures.write([failed(2), failed(3)]);
+    await failures.read();
+    assert.deepEqual([...failures.open.keys()], [1n, 2n, 3n]);
   });
 });
