@@ -150,11 +150,11 @@ export function createEventStoreConsumer(config: EventStoreConsumerConfig, deps:
     },
     async settle(settlements: readonly Settlement[]) {
       if (hold.lost) return settlements.map(({ delivery }) => delivery);
-      for (const { kind, delivery } of settlements) {
-        if (kind === 'retry') given.add(BigInt(delivery.id));
-        else given.delete(BigInt(delivery.id));
-      }
-      return settling.settle(settlements);
+      for (const { kind, delivery } of settlements) if (kind === 'retry') given.add(BigInt(delivery.id));
+      const disowned = await settling.settle(settlements);
+      // Before, what was handled in the end still counts as failed, and would be taken up again.
+      for (const { kind, delivery } of settlements) if (kind !== 'retry') given.delete(BigInt(delivery.id));
+      return disowned;
     },
     async recordStart({ id }) {
       if (!(await hold.start(BigInt(id)))) owned();
