@@ -95,6 +95,11 @@ export interface EventStore {
    * filter the store is searched, without an index: not for polling, where the reader filters and moves on.
    */
   readCategory(category: string, from: bigint, limit: number, filter?: ReadFilter): Promise<readonly StoredMessage[]>;
+  /**
+   * The same as one text: a JSON array of `{"stream", "position", "at", "data", "metadata"}`, with the global position, as
+   * text, in `at`. For reading much at once, at half the cost a message.
+   */
+  readJson(category: string, from: bigint, limit: number): Promise<string>;
   /** The same backwards: the newest first, below `before` (exclusive; null: from the end). */
   readBackwards(category: string, before: bigint | null, limit: number): Promise<readonly StoredMessage[]>;
   /** The last message of a stream, of that type where one is named; null: there is none. */

@@ -108,6 +108,16 @@ export function createMemoryEventStore({ clock }: { readonly clock: Clock }): Me
       }
       return found;
     },
+    async readJson(category, from, limit) {
+      const found = seen.slice(firstFrom(seen, from)).filter((each) => isOf(each, category));
+      const texts = found
+        .slice(0, limit)
+        .map(
+          ({ stream, position, globalPosition, dataText, metadataText }) =>
+            `{"stream":${JSON.stringify(stream)},"position":${position},"at":"${globalPosition}","data":${dataText},"metadata":${metadataText}}`,
+        );
+      return `[${texts.join(',')}]`;
+    },
     async readBackwards(category, before, limit) {
       const found: StoredMessage[] = [];
       for (

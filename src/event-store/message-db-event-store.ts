@@ -85,6 +85,26 @@ export function createMessageDbEventStore(database: Database): EventStore {
       );
       return rows.map(toMessage);
     },
+    async readJson(category, from, limit) {
+      const [row] = await ask(
+        (sql) => sql<{ page: string }[]>`
+          select '[' || coalesce(string_agg(
+            '{"stream":' || to_json(stream_name) || ',"position":' || position || ',"at":"' || global_position
+              || '","data":' || data || ',"metadata":' || coalesce(metadata::text, 'null') || '}', ','), '') || ']' as page
+          from (${
+            category === everything
+              ? sql`
+                  select stream_name, position, global_position, data::text, metadata from message_store.messages
+                  where global_position >= ${String(from)}::bigint
+                  order by global_position limit ${String(limit)}::bigint`
+              : sql`
+                  select stream_name, position, global_position, data, metadata
+                  from message_store.get_category_messages(
+                    ${category}, ${String(from)}::bigint, ${String(limit)}::bigint)`
+          }) page`,
+      );
+      return row?.page ?? '[]';
+    },
     async readBackwards(category, before, limit) {
       const rows = await ask(
         (sql) => sql<Row[]>`

@@ -20,6 +20,16 @@ export const encode = (data: Json, metadata: Metadata): string =>
  */
 export function decode(body: string): Message {
   const parsed = parseObject(body);
+  const message = messageIn(parsed);
+  verify(body, checksumIn(message));
+  return message;
+}
+
+/** What is not null is to be verified, on the text of the body. */
+export const checksumIn = ({ metadata }: Message): Json => optionalObject(metadata.envelope)['checksum'] ?? null;
+
+/** The same of a body that was parsed: `data` and `metadata`. Its checksum is not verified. Throws DecodeError `invalid_envelope`. */
+export function messageIn(parsed: JsonObject): Message {
   const metadata = objectAt(parsed, 'metadata');
   const headers = objectAt(metadata, 'headers', 'metadata.');
   const domain = optionalObject(metadata['domain']);
@@ -30,7 +40,6 @@ export function decode(body: string): Message {
   if (name === null) throw invalid('metadata.headers.type must be <Domain>.<Class>.v<n>');
   const kind = domain['kind'] === 'COMMAND' ? 'COMMAND' : 'EVENT';
   const data = objectAt(parsed, 'data');
-  verify(body, optionalObject(metadata['envelope'])['checksum'] ?? null);
   return {
     id,
     kind,

@@ -1,7 +1,7 @@
 import type { Delivery } from '../broker/broker.ts';
 import type { StoredMessage } from '../event-store/event-store.ts';
 import type { FailedMessage } from '../event-store/failures.ts';
-import { bodyOf } from '../event-store/stored-message.ts';
+import { storedBody } from '../event-store/stored-message.ts';
 import { isObject } from '../message/codec.ts';
 import type { Json, JsonObject } from '../message/message.ts';
 import { categoryOfStream } from '../message/stream-name.ts';
@@ -32,13 +32,11 @@ export function placeIn(body: string): Place {
  * was raised already (`asynchronous` is false), and for one whose cause is in no stream of `originStream`.
  */
 export function handedOut(message: StoredMessage, originStream: string | null): string | null {
-  const body = bodyOf(message);
-  if (body === null) return null;
-  const domain = tableAt(tableOf(JSON.parse(message.metadataText ?? '{}')), 'domain');
-  if (domain['asynchronous'] === false) return null;
-  if (originStream === null) return body;
-  const origin = textOf(domain['origin_stream']);
-  return origin !== null && categoryOfStream(origin) === categoryOfStream(originStream) ? body : null;
+  const stored = storedBody(message);
+  if (stored === null || stored.domain['asynchronous'] === false) return null;
+  if (originStream === null) return stored.body;
+  const origin = textOf(stored.domain['origin_stream']);
+  return origin !== null && categoryOfStream(origin) === categoryOfStream(originStream) ? stored.body : null;
 }
 
 export interface Retried {

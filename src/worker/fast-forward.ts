@@ -1,6 +1,5 @@
 import type { Config } from '../config/config.ts';
-import type { EventStore, StoredMessage } from '../event-store/event-store.ts';
-import { createGapReader } from '../event-store/gap-reader.ts';
+import type { EventStore } from '../event-store/event-store.ts';
 import type { Positions } from '../event-store/positions.ts';
 import type { LogFacts } from '../handler/context.ts';
 import { createDeadlines } from '../handler/deadlines.ts';
@@ -11,10 +10,10 @@ import type { Receipts, UnitsOfWork } from '../handler/unit-of-work.ts';
 import { withReceipts } from '../handler/unit-of-work.ts';
 import type { Catalog } from '../message/catalog.ts';
 import { openCatalog } from '../message/catalog.ts';
-import { composeBody, decode } from '../message/codec.ts';
-import type { Message } from '../message/message.ts';
+import { checksumIn, isObject, messageIn } from '../message/codec.ts';
+import type { JsonObject, Message } from '../message/message.ts';
 import { isSubscriptionStream } from '../message/stream-name.ts';
-import type { Millis } from '../runtime/clock.ts';
+import type { Clock, Millis } from '../runtime/clock.ts';
 import { UnavailableError } from '../runtime/errors.ts';
 import type { Grant } from '../runtime/lease.ts';
 import { fenced } from '../subscription/event-store-hold.ts';
@@ -36,13 +35,13 @@ export interface FastForward {
   /** What the position is kept by. */
   readonly subscription: string;
   readonly originStream: string | null;
-  readonly gapTimeoutMs: Millis;
   readonly handlerTimeoutMs: Millis;
   /** Up to here. */
   readonly target: bigint;
 }
 
 const pagesAhead = 3;
+const lookEveryMs: Millis = 200;
 
 /**
  * Takes a batch projector through a log that it has all to itself, from where its position is: page after page, each in one
@@ -55,15 +54,13 @@ export async function fastForward(
   deps: FastForwardDeps,
   stop: AbortSignal,
 ): Promise<void> {
-  const { handler, batch, category, subscription, originStream, gapTimeoutMs, handlerTimeoutMs, target } = asked;
+  const { handler, batch, category, subscription, originStream, handlerTimeoutMs, target } = asked;
   const { store, positions, unitsOfWork, grant, worker, onHandled } = deps;
   const { clock, handlerLog, catalog = openCatalog } = worker;
   const token = BigInt(grant.token);
   if (originStream !== null) return;
-  const read = createGapReader(
-    { category, gapTimeoutMs },
-    { store, clock, onWait: () => undefined, onGivenUp: () => undefined },
-  );
+  const until = await settledTo(store, category, target, clock, stop);
+  const read = async (from: bigint) => JSON.parse(await store.readJson(category, from, batch.size)) as readonly Entry[];
   let position = (await positions.look(subscription))?.position ?? -1n;
   const receipts: Receipts = {
     fresh: async (entryIds) => entryIds.map(() => true),
@@ -84,20 +81,20 @@ export async function fastForward(
   };
   const call = { attempt: 1, signal: () => grant.signal };
   try {
-    let last = read(position + 1n, batch.size);
+    let last = read(position + 1n);
     const pages = [last];
-    while (position < target && !stop.aborted) {
+    while (position < until && !stop.aborted) {
       // A few ahead, so that the server reads while this process and its commits are busy.
       while (pages.length < pagesAhead) {
-        last = last.then(({ next }) => read(next, batch.size));
+        last = last.then((page) => (page.length === 0 ? page : read(behind(page))));
         last.catch(() => undefined);
         pages.push(last);
       }
-      const page = await pages.shift();
-      if (page === undefined || page.messages.length === 0) return;
-      const messages = incomingIn(page.messages, catalog);
+      const page = ((await pages.shift()) ?? []).filter(({ at }) => BigInt(at) <= until);
+      if (page.length === 0) return;
+      const messages = givenIn(page, catalog);
       if (messages === null) return;
-      position = page.next - 1n;
+      position = behind(page) - 1n;
       const items = messages.map(({ message, id }) => ({ incoming: message, call: { ...call, entryId: id } }));
       const outcomes = await invokeBatch(handler.name, batch, items, invokeDeps);
       if (outcomes?.every(({ kind }) => kind === 'done') !== true) return;
@@ -108,24 +105,55 @@ export async function fastForward(
   }
 }
 
+/** Where the next page begins. */
+const behind = (page: readonly Entry[]): bigint => BigInt(page.at(-1)?.at ?? 0) + 1n;
+
+/** Up to where nothing more will appear: the target, once those are over who may still commit below it. */
+async function settledTo(
+  store: EventStore,
+  category: string,
+  target: bigint,
+  clock: Clock,
+  stop: AbortSignal,
+): Promise<bigint> {
+  const { head, writers } = await store.horizon(category);
+  for (let left = writers; left.length > 0 && !stop.aborted; left = await store.running(left)) {
+    await clock.sleep(lookEveryMs, stop);
+  }
+  return head < target ? head : target;
+}
+
+/** One message of a page. */
+interface Entry extends JsonObject {
+  readonly stream: string;
+  readonly position: number;
+  /** The global position. */
+  readonly at: string;
+}
+
+interface Given {
+  readonly id: string;
+  readonly message: Message;
+}
+
 /** The messages of a page as handlers see them; null where one cannot be read, which is for the loop to deal with. */
-function incomingIn(
-  page: readonly StoredMessage[],
-  catalog: Catalog,
-): readonly { readonly id: string; readonly message: Message }[] | null {
-  const found: { readonly id: string; readonly message: Message }[] = [];
-  for (const { stream, dataText, metadataText, globalPosition, position } of page) {
-    if (metadataText === null || isSubscriptionStream(stream)) continue;
-    try {
-      const message = decode(composeBody(dataText, metadataText));
+function givenIn(page: readonly Entry[], catalog: Catalog): readonly Given[] | null {
+  const found: Given[] = [];
+  try {
+    for (const entry of page) {
+      const { stream, position, at, metadata } = entry;
+      if (!isObject(metadata) || isSubscriptionStream(stream)) continue;
+      const message = messageIn(entry);
+      // Verified on its text, which is not at hand here.
+      if (checksumIn(message) !== null) return null;
       const { kind, asynchronous } = message.metadata.domain;
       if ((kind !== 'EVENT' && kind !== 'COMMAND') || asynchronous === false) continue;
-      const place = { position, global_position: Number(globalPosition) };
+      const place = { position, global_position: Number(at) };
       const placed = { ...message, metadata: { ...message.metadata, event_store: place } };
-      found.push({ id: String(globalPosition), message: catalog.incoming(placed) });
-    } catch {
-      return null;
+      found.push({ id: at, message: catalog.incoming(placed) });
     }
+    return found;
+  } catch {
+    return null;
   }
-  return found;
 }

@@ -183,10 +183,9 @@ async function readToEnd(
   const key = subscriptionKey(handler.group, category);
   const target = await store.head(category);
   if (handler.batch !== null) {
-    const { originStream, gapTimeoutMs, handlerTimeoutMs } = settings;
-    const times = { originStream, gapTimeoutMs, handlerTimeoutMs };
+    const { originStream, handlerTimeoutMs } = settings;
     await fastForward(
-      { handler, batch: handler.batch, category, subscription: key, ...times, target },
+      { handler, batch: handler.batch, category, subscription: key, originStream, handlerTimeoutMs, target },
       config,
       { store, positions, unitsOfWork, grant, worker: deps, onHandled: deps.onHandled },
       stop,

@@ -219,6 +219,31 @@ export function eventStoreConformance(name: string, create: () => Promise<EventS
       assert.equal(await store.head(aCategory()), 0n);
     });
 
+    it('reads many messages as one text', async () => {
+      const category = aCategory();
+      const before = await store.head(everything);
+      assert.equal(await store.readJson(category, before + 1n, 10), '[]');
+      await store.append([anAppend(`${category}-"1"`, 2), anAppend(`${aCategory()}-1`), anAppend(`${category}-2`)]);
+      for (const [place, count] of [
+        [category, 3],
+        [everything, 4],
+      ] as const) {
+        const messages = await store.readCategory(place, before + 1n, 10);
+        assert.equal(messages.length, count);
+        assert.deepEqual(
+          JSON.parse(await store.readJson(place, before + 1n, 10)),
+          messages.map(({ stream, position, globalPosition, dataText, metadataText }) => ({
+            stream,
+            position,
+            at: String(globalPosition),
+            data: JSON.parse(dataText),
+            metadata: JSON.parse(metadataText ?? 'null'),
+          })),
+        );
+        assert.equal((JSON.parse(await store.readJson(place, before + 1n, 2)) as readonly object[]).length, 2);
+      }
+    });
+
     it('tells how much there is beyond a position, and since when', async () => {
       const category = aCategory();
       const before = await store.head(everything);
