@@ -1,5 +1,6 @@
 import type { Delivery } from '../broker/broker.ts';
 import type { Config, SubscriptionConfig } from '../config/config.ts';
+import { readsEventStore } from '../config/reads-event-store.ts';
 import type { Owned, Tenure } from '../event-store/ownership.ts';
 import { createOwnership } from '../event-store/ownership.ts';
 import type { UnitsOfWork } from '../handler/unit-of-work.ts';
@@ -30,6 +31,7 @@ export function eventStoreSubscriptions(
   deps: WorkerDeps,
 ): readonly Service[] {
   const { id: owner, clock, emit, loopOptions } = deps;
+  for (const warning of warningsOf(plan, config)) emit({ event: 'config.warned', warning });
   const databases = [...new Set(plan.map(({ handler }) => handler.database))];
   return databases.map((database) => {
     const rows = plan.filter(({ handler }) => handler.database === database);
@@ -43,6 +45,25 @@ export function eventStoreSubscriptions(
       loop: loopOptions(`${prefix}:${database}`),
     });
   });
+}
+
+/** What can be done and is seldom meant. */
+function warningsOf(plan: readonly PlanRow[], config: Config): readonly string[] {
+  const names = (rows: readonly PlanRow[]) => rows.map(({ handler }) => handler.name).join(', ');
+  const apart = plan.filter(({ handler }) => config.databases.get(handler.database)?.provider === 'memory');
+  const alone = config.eventStore.provider === 'memory' || apart.length === 0;
+  return [
+    ...(alone
+      ? []
+      : [
+          `${names(apart)}: leases and positions are where the effects are, in memory: run one daemon only, which begins anew`,
+        ]),
+    ...(plan.length === 0 || readsEventStore(config.server.subscriptions)
+      ? []
+      : [
+          `${names(plan)}: what is raised is not in the event store, since domain.toml has nobody read it: say so in [server.subscriptions.<handler>] or [server]`,
+        ]),
+  ];
 }
 
 function ownedBy(row: PlanRow, category: string, config: Config, providers: Providers, deps: WorkerDeps): Owned {

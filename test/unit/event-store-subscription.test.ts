@@ -92,6 +92,7 @@ function scene({ handlers, server = {} }: SceneOptions) {
     clock,
     events,
     store: providers.eventStore.store,
+    positions: providers.database('default').keeping.positions,
     databases,
     start,
     async records(stream: string): Promise<readonly StoredMessage[]> {
@@ -276,6 +277,35 @@ describe('a subscription of the event store', () => {
     assert.equal(seen.length, 2);
     assert.equal(await isQuiet(worker.watched), true, 'what it writes about itself is not counted');
     await stop();
+  });
+
+  it('examines one by one what an owner may have died of, and gives up what has killed too often', async () => {
+    const seen: number[] = [];
+    const handlers = {
+      Summary: eventHandler({ category: 'order', handles: { Counted: ({ data }) => void seen.push(data.n) } }),
+    };
+    const { clock, store, positions, start, events } = scene({ handlers });
+    await store.append([anEvent('1', 0), anEvent('2', 1), anEvent('3', 2), anEvent('4', 3)]);
+    // An owner that handled the first, began the second twice, and never came to leave.
+    const key = 'bookshelf.Summary-bookshelf::order';
+    await positions.claim(key, 0n, { position: 1n, failed: [] });
+    await positions.start(key, 0n, 2n);
+    await positions.start(key, 0n, 2n);
+    const { stop } = start('one');
+    await clock.advance(10_000);
+    assert.deepEqual(seen, [2, 3]);
+    const given = events.all.flatMap((each) => (each.event === 'delivery.dead_lettered' ? [each] : []));
+    assert.deepEqual(
+      given.map(({ entry_id, err }) => `${entry_id} ${err.name}`),
+      ['2 CrashLoopError'],
+    );
+    assert.equal(events.count('delivery.suspected'), 3);
+    await store.append([anEvent('1', 4)]);
+    await clock.advance(5_000);
+    assert.deepEqual(seen, [2, 3, 4]);
+    assert.equal(events.count('delivery.suspected'), 3, 'only what was there then');
+    await stop();
+    assert.equal((await positions.look(key))?.clean, true);
   });
 
   it('takes up where the Python system has left, and what had failed there', async () => {
