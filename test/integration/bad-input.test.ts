@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Redis } from 'ioredis';
+import postgres from 'postgres';
+import { originalBody } from '../../src/broker/dead-letters.ts';
+import type { Daemon } from '../support/daemon.ts';
+import { startDaemon } from '../support/daemon.ts';
+import type { PostgresqlServer } from '../support/postgresql-server.ts';
+import { startPostgresql } from '../support/postgresql-server.ts';
+import type { RedisServer } from '../support/redis-server.ts';
+import { startRedis } from '../support/redis-server.ts';
+import { run } from '../support/run-command.ts';
+import { until } from '../support/until.ts';
+
+const files = {
+  'domain.toml': `name = "shop"
+[databases.default]
+provider = "postgresql"
+database_uri = "\${DATABASE_URL}"
+[brokers.default]
+provider = "redis"
+URI = "\${REDIS_URL}"
+[handlers]
+path = "handlers"
+[outbox]
+tick_interval = 0.05
+max_message_bytes = 65536
+[server.health]
+enabled = false
+[logging]
+level = "debug"
+format = "json"
+`,
+  'handlers/order.mjs': `import { eventHandler, subscriber } from 'domaind';
+const note = (ctx, id, what) => ctx.sql\`insert into seen (id, what) values (\${id}, \${ctx.sql.json(what)})\`;
+export const Shipping = eventHandler({
+  category: 'order',
+  handles: {
+    OrderPlaced: (event, ctx) => {
+      const { data, id, time } = event;
+      const copied = { ...data };
+      return note(ctx, id, { note: data.note ?? null, time, own: Object.keys(data), polluted: copied.polluted ?? {}.polluted ?? null });
+    },
+  },
+});
+export const Partner = subscriber({ stream: 'partner', handle: (payload, ctx) => note(ctx, JSON.stringify(payload), {}) });
+`,
+};
+
+interface Seen {
+  readonly note: unknown;
+  readonly time: string | null;
+  readonly own: readonly string[];
+  readonly polluted: unknown;
+}
+
+/** An entry of another service, and what becomes of it. */
+interface BadEntry {
+  readonly is: string;
+  readonly fields: readonly (string | Buffer)[];
+  /** The reason and the sentence of its dead letter. */
+  readonly says: readonly [reason: string, sentence: string];
+}
+
+/** The body of an OrderPlaced with these headers beside its own; undefined takes one out. */
+const body = (headers: object, dataText = '{}'): string => {
+  const own = { id: 'e-1', type: 'Shop.OrderPlaced.v1', stream: 'shop::order-1' };
+  return `{"data": ${dataText}, "metadata": ${JSON.stringify({ headers: { ...own, ...headers } })}}`;
+};
+const deep = (levels: number) => `{"note": "deep", "a": ${'['.repeat(levels)}${']'.repeat(levels)}}`;
+const notJson = (at: number) => ['invalid_json', `the body is not JSON (at character ${at})`] as const;
+const envelope = (sentence: string) => ['invalid_envelope', sentence] as const;
+const missing = (key: string) => envelope(`metadata.headers.${key} must be a string that is not empty`);
+const notUtf8 = ['not_utf8', 'the body is not UTF-8'] as const;
+
+const badEntries: readonly BadEntry[] = [
+  {
+    is: 'without the field data',
+    fields: ['order_id', '42'],
+    says: ['no_data_field', 'the entry has no field named data'],
+  },
+  { is: 'of zero length', fields: ['data', ''], says: notJson(0) },
+  { is: 'that is not JSON', fields: ['data', 'order 42'], says: notJson(0) },
+  { is: 'that ends early', fields: ['data', '{"data": {"a": 1'], says: notJson(16) },
+  { is: 'null', fields: ['data', 'null'], says: envelope('the body must be an object') },
+  { is: 'a list', fields: ['data', '[]'], says: envelope('the body must be an object') },
+  { is: 'a text', fields: ['data', '"x"'], says: envelope('the body must be an object') },
+  { is: 'a number', fields: ['data', '5'], says: envelope('the body must be an object') },
+  { is: 'that is not UTF-8', fields: ['data', Buffer.from([0x7b, 0xff, 0xfe, 0x7d])], says: notUtf8 },
+  {
+    is: 'with half a surrogate pair as bytes',
+    fields: ['data', Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('"}')])],
+    says: notUtf8,
+  },
+  { is: 'with U+0000 in it', fields: ['data', '{"data": {"a": "\0"}}'], says: notJson(16) },
+  { is: 'with a byte-order mark', fields: ['data', `\ufeff${body({})}`], says: notJson(0) },
+  { is: 'without metadata', fields: ['data', '{"data": {}}'], says: envelope('metadata must be an object') },
+  {
+    is: 'without headers',
+    fields: ['data', '{"data": {}, "metadata": {}}'],
+    says: envelope('metadata.headers must be an object'),
+  },
+  { is: 'without an id', fields: ['data', body({ id: undefined })], says: missing('id') },
+  { is: 'with a number for its id', fields: ['data', body({ id: 5 })], says: missing('id') },
+  { is: 'without a type', fields: ['data', body({ type: undefined })], says: missing('type') },
+  { is: 'without a stream', fields: ['data', body({ stream: undefined })], says: missing('stream') },
+  {
+    is: 'of a type that is none',
+    fields: ['data', body({ type: 'OrderPlaced' })],
+    says: envelope('metadata.headers.type must be <Domain>.<Class>.v<n>'),
+  },
+  { is: 'with a list for its payload', fields: ['data', body({}, '[]')], says: envelope('data must be an object') },
+];
+
+/** An entry that is odd, and is handled all the same. */
+interface OddEntry {
+  readonly is: string;
+  readonly fields: (id: string) => readonly string[];
+  readonly seen: Partial<Seen>;
+}
+const timed = (time: string): OddEntry => ({
+  is: `of the time ${time}`,
+  fields: (id) => ['data', body({ id, time })],
+  seen: { time },
+});
+const oddEntries: readonly OddEntry[] = [
+  {
+    is: 'with more fields',
+    fields: (id) => ['a', 'x', 'data', body({ id }, '{"note": 1}'), 'z', ''],
+    seen: { note: 1 },
+  },
+  {
+    is: 'whose payload has the key __proto__',
+    fields: (id) => [
+      'data',
+      body({ id }, '{"__proto__": {"polluted": 1}, "constructor": {"prototype": {"polluted": 1}}}'),
+    ],
+    seen: { own: ['__proto__', 'constructor'], polluted: null },
+  },
+  {
+    is: 'with one key twice',
+    fields: (id) => ['data', body({ id }, '{"note": 1, "note": 2}')],
+    seen: { note: 2 },
+  },
+  { is: 'nested 100,000 deep', fields: (id) => ['data', body({ id }, deep(100_000))], seen: { note: 'deep' } },
+  {
+    is: 'of 10 MB',
+    fields: (id) => ['data', body({ id }, `{"note": "large", "a": "${'x'.repeat(10_000_000)}"}`)],
+    seen: { note: 'large' },
+  },
+  timed('yesterday'),
+  timed('+275761-01-01T00:00:00Z'),
+  timed('2026-11-23T14:00:00+14:00'),
+  timed('2026-12-31T23:59:60Z'),
+];
+
+/** Names that every object answers to are names like any other: nobody handles them. */
+const unheard = ['OrderLost', '__proto__', 'toString', 'constructor', 'hasOwnProperty'];
+
+describe('bad input on real servers', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'domaind-bad-input-'));
+  let postgresql: PostgresqlServer;
+  let redisServer: RedisServer;
+  let redis: Redis;
+  let sql: postgres.Sql;
+  let daemon: Daemon;
+
+  before(async () => {
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(folder, name)), { recursive: true });
+      writeFileSync(join(folder, name), text);
+    }
+    [postgresql, redisServer] = await Promise.all([startPostgresql(), startRedis()]);
+    const environment = { DATABASE_URL: await postgresql.createDatabase(), REDIS_URL: redisServer.url };
+    const setup = await run(['db', 'setup'], { cwd: folder, environment });
+    assert.equal(setup.code, 0, setup.err);
+    redis = new Redis(redisServer.url);
+    sql = postgres(environment.DATABASE_URL, { max: 1, onnotice: () => undefined });
+    await sql`create table seen (n bigint generated always as identity, id text not null, what jsonb not null)`;
+    daemon = startDaemon(['server', '--config', join(folder, 'domain.toml')], environment);
+    await daemon.seen('daemon.ready');
+  });
+  after(async () => {
+    daemon?.signal('SIGKILL');
+    redis?.disconnect();
+    await sql?.end();
+    await Promise.all([redisServer?.stop(), postgresql?.stop()]);
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const add = async (stream: string, fields: readonly (string | Buffer)[], id = '*'): Promise<string> =>
+    (await redis.xadd(stream, id, ...fields)) ?? assert.fail();
+  const seenOf = (id: string) => sql<{ what: Seen }[]>`select what from seen where id = ${id}`;
+  const seen = (id: string) => until(`the handling of ${id}`, async () => (await seenOf(id))[0]?.what ?? null);
+  const deadLetter = (stream: string, entryId: string) =>
+    until(`the dead letter of ${entryId}`, async () => {
+      for (const [, [, text = '']] of await redis.xrange(`${stream}:dlq`, '-', '+')) {
+        const { _dlq_metadata: end } = JSON.parse(text);
+        if (end.original_id === entryId) return { text, end };
+      }
+      return null;
+    });
+  const neighbour = async (id: string) => {
+    await add('shop::order', ['data', body({ id })]);
+    return id;
+  };
+
+  describe('an entry', () => {
+    for (const { is, fields, says } of badEntries) {
+      it(`${is} is a dead letter at once, whole, and the next one is handled`, async () => {
+        const entryId = await add('shop::order', fields);
+        const next = await neighbour(`after an entry ${is}`);
+        const { text, end } = await deadLetter('shop::order', entryId);
+        assert.deepEqual([end.failure_reason, end.error_message, end.retry_count], [...says, 1]);
+        const given = fields[0] === 'data' ? Buffer.from(fields[1] ?? '') : Buffer.from('{"order_id":"42"}');
+        assert.deepEqual(originalBody(text), given);
+        await seen(next);
+      });
+    }
+
+    for (const { is, fields, seen: expected } of oddEntries) {
+      it(`${is} is handled as it came, and so is the next one`, async () => {
+        await add('shop::order', fields(is));
+        const next = await neighbour(`after an entry ${is}`);
+        const what = await seen(is);
+        assert.deepEqual({ ...what, ...expected }, what);
+        await seen(next);
+      });
+    }
+  });
+});
