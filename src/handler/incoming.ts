@@ -1,6 +1,5 @@
-import { isObject } from '../message/codec.ts';
+import { isObject, notJson } from '../message/codec.ts';
 import type { Json, JsonObject, Message, TraceParent } from '../message/message.ts';
-import { DecodeError } from '../runtime/errors.ts';
 
 /** An entry of an external stream: any JSON, and what could be told of it. */
 export interface External {
@@ -62,9 +61,7 @@ const tableAt = (parent: unknown, key: string): JsonObject => tableOf(tableOf(pa
 function parse(body: string): Json {
   try {
     return JSON.parse(body) as Json;
-  } catch (cause) {
-    const position = /position (\d+)/.exec(String(cause))?.[1];
-    // Without the cause: its text quotes the body.
-    throw new DecodeError('invalid_json', `the body is not JSON${position ? ` (at character ${position})` : ''}`);
+  } catch {
+    throw notJson(body);
   }
 }

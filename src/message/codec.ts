@@ -55,15 +55,19 @@ export function messageIn(parsed: JsonObject): Message {
   };
 }
 
+/** The error of a body that JSON.parse has refused, with the place. Without its cause: the text of that quotes the body. */
+export function notJson(body: string): DecodeError {
+  const fault = jsonFault(body);
+  const where = fault === null ? '' : ` (at character ${fault.offset})`;
+  return new DecodeError('invalid_json', `the body is not JSON${where}`);
+}
+
 function parseObject(body: string): JsonObject {
   let parsed: Json;
   try {
     parsed = JSON.parse(body) as Json;
   } catch {
-    // Without the cause: its text quotes the body.
-    const fault = jsonFault(body);
-    const where = fault === null ? '' : ` (at character ${fault.offset})`;
-    throw new DecodeError('invalid_json', `the body is not JSON${where}`);
+    throw notJson(body);
   }
   if (!isObject(parsed)) throw invalid('the body must be an object');
   return parsed;

@@ -121,7 +121,7 @@ function selectBodies(
       exists (select from ${sql(schema)}.outbox o where ${prioritized(sql)} and ${targetOf(sql, 'o', place)}) as prioritized,
       exists (select from ${sql(schema)}.outbox f where f.status = 'failed' and ${targetOf(sql, 'f', place)}) as failing,
       due.id, due.message_id as "messageId", due.stream_name as stream, due.category,
-      due.priority, due.partition_key as "partitionKey", due.retry_count + 1 as attempt,
+      due.priority, due.partition_key as "partitionKey", due.retry_count::float8 + 1 as attempt,
       greatest(0, extract(epoch from clock_timestamp() - due.created_at) * 1000)::float8 as "ageMs",
       case when size > ${maxMessageBytes} then size end as "tooLarge",
       case when size <= ${maxMessageBytes} then data_text end as "dataText",

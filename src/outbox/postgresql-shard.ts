@@ -101,7 +101,7 @@ export function createPostgresqlShard(config: ShardConfig, place: ShardPlace, de
         )
         update ${table(sql)} o set
           status = case when r."in" is null then 'abandoned' else 'failed' end,
-          retry_count = o.retry_count + 1,
+          retry_count = least(o.retry_count, 2147483646) + 1,
           next_retry_at = clock_timestamp() + r."in" * interval '1 millisecond',
           abandoned_at = case when r."in" is null then clock_timestamp() end,
           last_error = r.error || jsonb_build_object('time', clock_timestamp())

@@ -1,6 +1,6 @@
 import type { Partition } from '../broker/broker.ts';
 import type { LanesConfig } from '../config/config.ts';
-import { isPartitionKey, laneOf, partitionOf, partitionsOf } from '../message/stream-name.ts';
+import { isPartitionKey, isStreamName, laneOf, partitionOf, partitionsOf } from '../message/stream-name.ts';
 import type { Failure } from '../runtime/failure.ts';
 import type { OutboxRow } from './outbox.ts';
 
@@ -24,6 +24,7 @@ const reservedSuffix = 'backfill';
  */
 export function route(row: OutboxRow, { lanes, partitioned }: Routing): Route {
   const { category, priority } = row;
+  if (!isStreamName(category)) return { kind: 'nowhere', failure: noStream };
   const inLane = (stream: string) =>
     lanes !== null && priority < lanes.threshold ? laneOf(stream, lanes.suffix) : stream;
   const field = partitioned.get(category);
@@ -42,6 +43,13 @@ function keyIn(dataText: string, field: string): string | null {
   if (value === null) return null;
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }
+
+const noStream: Failure = {
+  type: 'InvalidStream',
+  code: 'invalid_stream',
+  message: 'its category cannot be the name of a stream: 1 to 255 characters, no space, brace or control character',
+  stack: null,
+};
 
 const noPartition: Failure = {
   type: 'InvalidPartitionKey',

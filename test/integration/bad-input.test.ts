@@ -160,6 +160,9 @@ const oddEntries: readonly OddEntry[] = [
 /** Names that every object answers to are names like any other: nobody handles them. */
 const unheard = ['OrderLost', '__proto__', 'toString', 'constructor', 'hasOwnProperty'];
 
+const noStream =
+  'its category cannot be the name of a stream: 1 to 255 characters, no space, brace or control character';
+
 describe('bad input on real servers', () => {
   const folder = mkdtempSync(join(tmpdir(), 'domaind-bad-input-'));
   let postgresql: PostgresqlServer;
@@ -230,5 +233,161 @@ describe('bad input on real servers', () => {
         await seen(next);
       });
     }
+
+    for (const name of unheard) {
+      it(`of the type ${name}, which nobody handles, is passed over without a dead letter`, async () => {
+        const id = `unheard ${name}`;
+        await add('shop::order', ['data', body({ id, type: `Shop.${name}.v1` })]);
+        const next = await neighbour(`after ${id}`);
+        await until(`the end of ${id}`, async () => {
+          const line = daemon.lines.find((each) => each.msg === 'delivery.handled' && each['message_id'] === id);
+          return line === undefined ? null : (assert.equal(line['outcome'], 'skipped') ?? true);
+        });
+        await seen(next);
+        assert.equal((await seenOf(id)).length, 0);
+        const letters = await redis.xrange('shop::order:dlq', '-', '+');
+        assert.ok(!JSON.stringify(letters).includes(id));
+      });
+    }
+
+    it('that comes twice has one effect', async () => {
+      for (let time = 0; time < 2; time += 1) await add('shop::order', ['data', body({ id: 'twice' })]);
+      await until('both deliveries', async () => {
+        const ends = daemon.lines.filter((each) => each.msg === 'delivery.handled' && each['message_id'] === 'twice');
+        return ends.length < 2
+          ? null
+          : (assert.deepEqual(ends.map((each) => each['outcome']).sort(), ['duplicate', 'ok']) ?? true);
+      });
+      assert.equal((await seenOf('twice')).length, 1);
+    });
+
+    it('of an external stream is any JSON; what is none is a dead letter at once', async () => {
+      const entryId = await add('partner', ['data', '{"order": ']);
+      for (const text of ['null', '[]', '5', '"x"']) await add('partner', ['data', text]);
+      const { text, end } = await deadLetter('partner', entryId);
+      assert.deepEqual([end.failure_reason, end.error_message], notJson(10));
+      assert.equal(originalBody(text)?.toString(), '{"order": ');
+      for (const each of ['null', '[]', '5', '"x"']) await seen(each);
+    });
+
+    it('with an id far in the future is handled, and so are those that come after it', async () => {
+      await add('partner', ['data', '"future"'], '99999999999999-0');
+      await add('partner', ['data', '"after the future"']);
+      for (const each of ['"future"', '"after the future"']) await seen(each);
+    });
+  });
+
+  describe('a row', () => {
+    let rows = 0;
+    const insert = async (over: Readonly<Record<string, string | number | null>>): Promise<string> => {
+      rows += 1;
+      const id = `r-${rows}`;
+      const metadata = JSON.stringify({ headers: { id, type: 'Shop.OrderPlaced.v1', stream: `shop::order-${rows}` } });
+      const own = {
+        message_id: id,
+        stream_name: `shop::order-${rows}`,
+        category: 'shop::order',
+        type: 'Shop.OrderPlaced.v1',
+      };
+      const row: Readonly<Record<string, string | number | null>> = { ...own, data: '{}', metadata, ...over };
+      const columns = Object.keys(row);
+      const values = columns.map((column, at) =>
+        ['data', 'metadata'].includes(column) ? `$${at + 1}::text::json` : `$${at + 1}`,
+      );
+      await sql.unsafe(
+        `insert into outbox (${columns.join(', ')}) overriding system value values (${values.join(', ')})`,
+        Object.values(row),
+      );
+      return String(row['message_id']);
+    };
+    const rowOf = async (id: string) => (await sql`select status, last_error from outbox where message_id = ${id}`)[0];
+    const becomes = (id: string, status: string) =>
+      until(
+        `${status}: ${id}`,
+        async () => {
+          const row = await rowOf(id);
+          return row?.['status'] === status ? row : null;
+        },
+        10_000,
+      );
+
+    const refused: readonly (readonly [string, Readonly<Record<string, string | number | null>>, RegExp])[] = [
+      ...['message_id', 'stream_name', 'category', 'type', 'data', 'metadata'].map(
+        (column) => [`without ${column}`, { [column]: null }, new RegExp(`null value in column "${column}"`)] as const,
+      ),
+      ['of an unknown status', { status: 'Pending' }, /"outbox_status"/],
+      ['whose metadata is another message’s', { message_id: 'other' }, /"outbox_metadata"/],
+      ['whose payload is not JSON', { data: '{' }, /invalid input syntax for type json/],
+    ];
+    for (const [is, over, sentence] of refused) {
+      it(`${is} is refused where it is written`, () => assert.rejects(insert(over), sentence));
+    }
+
+    const abandoned: readonly (readonly [string, Readonly<Record<string, string | number | null>>, string, string])[] =
+      [
+        ['of an empty category', { category: '', stream_name: '' }, 'invalid_stream', noStream],
+        ['of a category with a line break', { category: 'shop::a\nb' }, 'invalid_stream', noStream],
+        ['of a category with braces', { category: 'shop::{a}' }, 'invalid_stream', noStream],
+        ['of a category of 256 characters', { category: 'x'.repeat(256) }, 'invalid_stream', noStream],
+        [
+          'that is too large',
+          {
+            message_id: 'r-large',
+            metadata: '{"headers": {"id": "r-large"}}',
+            data: `{"a": "${'x'.repeat(1_000_000)}"}`,
+          },
+          'too_large',
+          '1000039 bytes are more than max_message_bytes = 65536 allows',
+        ],
+      ];
+    for (const [is, over, code, sentence] of abandoned) {
+      it(`${is} is abandoned with the reason, and the next one goes`, async () => {
+        const id = await insert(over);
+        const next = await insert({});
+        const row = await becomes(id, 'abandoned');
+        assert.deepEqual([row['last_error'].code, row['last_error'].message], [code, sentence]);
+        await becomes(next, 'published');
+      });
+    }
+
+    const published: readonly (readonly [string, Readonly<Record<string, string | number | null>>])[] = [
+      ['of a negative priority', { priority: -2_147_483_648 }],
+      ['of a partition key that no partition can have', { partition_key: 'a:b{}' }],
+      ['of more attempts than may be', { retry_count: 2_147_483_647 }],
+      ['of fewer attempts than none', { retry_count: -5 }],
+      ['of an id above 2^53', { id: '9007199254740993' }],
+    ];
+    for (const [is, over] of published) {
+      it(`${is} is published, and so is the next one`, async () => {
+        const id = await insert(over);
+        const next = await insert({});
+        await becomes(id, 'published');
+        await becomes(next, 'published');
+      });
+    }
+
+    it('that is to be tried again in the year 9999 waits, and holds up no other', async () => {
+      const id = await insert({ status: 'failed', next_retry_at: '9999-01-01' });
+      await becomes(await insert({}), 'published');
+      assert.equal((await rowOf(id))?.['status'], 'failed');
+    });
+
+    it('that no consumer can read is published, and is a dead letter with its place', async () => {
+      const id = await insert({ message_id: 'r-no-type', metadata: '{"headers": {"id": "r-no-type"}}' });
+      await becomes(id, 'published');
+      await until('its dead letter', async () => {
+        const texts = (await redis.xrange('shop::order:dlq', '-', '+')).map(([, [, text = '']]) => JSON.parse(text));
+        const found = texts.find(({ metadata }) => metadata?.headers?.id === id);
+        return found && (assert.equal(found._dlq_metadata.error_message, missing('type')[1]) ?? true);
+      });
+    });
+
+    it('keeps its payload to the letter, one key twice included', async () => {
+      const data = '{"note": 1, "note": 2.0, "big": 12345678901234567890}';
+      const id = await insert({ data });
+      assert.equal((await seen(id)).note, 2);
+      const entries = await redis.xrange('shop::order', '-', '+');
+      assert.ok(entries.some(([, [, text = '']]) => text.startsWith(`{"data": ${data}, `)));
+    });
   });
 });
