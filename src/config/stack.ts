@@ -69,7 +69,8 @@ export function stack(layers: SubscriptionLayers, asked: Asked): Stack {
   for (const [field, value] of fieldDefaults) settings.set(field, { value, origin: 'default', path: null });
   for (const { origin, table, fields } of [...below, ...tables(layers, asked.kind, type), ...above]) {
     for (const [field, value] of Object.entries(fields)) {
-      if (settings.has(field) || field === withoutDefault) settings.set(field, { value, origin, path: table && [...table, field] });
+      if (settings.has(field) || field === withoutDefault)
+        settings.set(field, { value, origin, path: table && [...table, field] });
     }
   }
   return { type, profile: asked.profile ?? entry?.profile ?? layers.defaultProfile, settings };
