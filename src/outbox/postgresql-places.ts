@@ -32,8 +32,10 @@ export function createPlaces(): Places {
       return after;
     },
     seen(rows) {
+      // They are in the order of their ids; where there are none, the one row that says so has no id.
+      const last = rows.at(-1)?.id ?? front;
       if (rows[0]?.failing) after = front;
-      else for (const { id } of rows) if (id !== null && BigInt(id) > BigInt(after)) after = id;
+      else if (BigInt(last) > BigInt(after)) after = last;
       return rows;
     },
   };
