@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { createServer as createTlsServer } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
 import { originalBody } from '../../src/broker/dead-letters.ts';
+import type { TlsConfig } from '../../src/config/config.ts';
+import { MisconfiguredError } from '../../src/runtime/errors.ts';
+import { withFolder } from '../support/config-folder.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { startDaemon } from '../support/daemon.ts';
 import type { PostgresqlServer } from '../support/postgresql-server.ts';
 import { startPostgresql } from '../support/postgresql-server.ts';
+import { redisBrokerAt } from '../support/redis-broker.ts';
 import type { RedisServer } from '../support/redis-server.ts';
 import { startRedis } from '../support/redis-server.ts';
 import { run } from '../support/run-command.ts';
@@ -162,6 +168,76 @@ const unheard = ['OrderLost', '__proto__', 'toString', 'constructor', 'hasOwnPro
 
 const noStream =
   'its category cannot be the name of a stream: 1 to 255 characters, no space, brace or control character';
+
+const tlsFile = (name: string) => fileURLToPath(new URL(`../fixtures/tls/${name}`, import.meta.url));
+const trusting = (certificate: string): TlsConfig => ({
+  caFile: tlsFile(certificate),
+  certFile: null,
+  keyFile: null,
+  insecureSkipVerify: false,
+});
+
+describe('a certificate', () => {
+  const bad = [
+    ['that has expired', 'expired-cert.pem', '127.0.0.1', /certificate has expired/],
+    ['of another server', 'server-cert.pem', '127.0.0.2', /does not match|127\.0\.0\.2/],
+  ] as const;
+  for (const [is, certificate, host, sentence] of bad) {
+    it(`${is} is a misconfiguration that says so`, async () => {
+      const options = { cert: readFileSync(tlsFile(certificate)), key: readFileSync(tlsFile('server-key.pem')) };
+      const server = createTlsServer(options, (socket) => socket.on('error', () => undefined));
+      server.on('tlsClientError', () => undefined);
+      await new Promise<void>((resolve) => server.listen(0, host, resolve));
+      const address = server.address();
+      const port = typeof address === 'object' ? address?.port : assert.fail();
+      const { broker } = redisBrokerAt(`rediss://${host}:${port}`, { tls: trusting(certificate) });
+      try {
+        await assert.rejects(
+          broker.ping(),
+          (error) => error instanceof MisconfiguredError && error.code === 'redis_tls' && sentence.test(error.message),
+        );
+      } finally {
+        await broker.close();
+        server.close();
+      }
+    });
+  }
+});
+
+/** Each module is refused for this. The package is looked for beside this project: these import nothing. */
+const badExports: readonly (readonly [is: string, text: string, says: string])[] = [
+  ['a class', 'export default class Placed { constructor(a) { a.b; } }', 'order.mjs exports default: none is made by'],
+  ['a function', 'export const Placed = () => 1;', 'order.mjs exports Placed: none is made by'],
+  [
+    'an object with a function that is none',
+    'export default { handle: 42 };',
+    'order.mjs exports handle: none is made by',
+  ],
+  [
+    'an object whose members throw',
+    'export const Placed = new Proxy({}, { get() { throw new Error("a"); }, has() { throw new Error("b"); } });',
+    'order.mjs exports Placed: none is made by',
+  ],
+  [
+    'an object with a getter that throws',
+    'export default { get Placed() { throw new Error("a"); } };',
+    'order.mjs:1:39 throws while it is imported: Error: a',
+  ],
+  ['a promise', 'export const Placed = Promise.resolve(1);', 'order.mjs exports Placed: none is made by'],
+];
+
+describe('a module', () => {
+  for (const [is, text, says] of badExports) {
+    it(`that exports ${is} is refused with its sentence`, async () => {
+      const toml = '[brokers.default]\nprovider = "inline"\n[handlers]\npath = "handlers"\n';
+      await withFolder({ 'domain.toml': toml, 'handlers/order.mjs': text }, async (cwd) => {
+        const { code, out, err } = await run(['check'], { cwd });
+        assert.equal(code, 78, out + err);
+        assert.ok(`${out}\n${err}`.replace(/\s+/g, ' ').includes(says), out + err);
+      });
+    });
+  }
+});
 
 describe('bad input on real servers', () => {
   const folder = mkdtempSync(join(tmpdir(), 'domaind-bad-input-'));
