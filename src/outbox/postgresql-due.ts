@@ -98,6 +98,10 @@ export function selectThese(sql: Sql, schema: string, ids: readonly string[], co
   return selectBodies(sql, schema, rows, config, place);
 }
 
+/** How long ago a time was, 0 for one to come and for infinity, which PostgreSQL does not subtract. */
+export const ageMs = (sql: Sql, time: Fragment) => sql`
+  case when isfinite(${time}) then greatest(0, extract(epoch from clock_timestamp() - ${time}) * 1000)::float8 else 0 end`;
+
 /** What a row takes, without unpacking it. */
 export const storedBytes = (sql: Sql) => sql`pg_column_size(o.data) + pg_column_size(o.metadata)`;
 
@@ -122,7 +126,7 @@ function selectBodies(
       exists (select from ${sql(schema)}.outbox f where f.status = 'failed' and ${targetOf(sql, 'f', place)}) as failing,
       due.id, due.message_id as "messageId", due.stream_name as stream, due.category,
       due.priority, due.partition_key as "partitionKey", due.retry_count::float8 + 1 as attempt,
-      greatest(0, extract(epoch from clock_timestamp() - due.created_at) * 1000)::float8 as "ageMs",
+      ${ageMs(sql, sql`due.created_at`)} as "ageMs",
       case when size > ${maxMessageBytes} then size end as "tooLarge",
       case when size <= ${maxMessageBytes} then data_text end as "dataText",
       case when size <= ${maxMessageBytes} then metadata_text end as "metadataText"

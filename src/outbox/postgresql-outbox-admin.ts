@@ -14,7 +14,7 @@ import type {
   RowWithPayload,
   StatusCount,
 } from './outbox-admin.ts';
-import { plain, prioritized } from './postgresql-due.ts';
+import { ageMs, plain, prioritized } from './postgresql-due.ts';
 
 /** What looks through a whole table may take so long: it is asked for by people, now and then. */
 const searchMs: Millis = 600_000;
@@ -157,7 +157,7 @@ export const columns = (sql: Sql) => sql`
   o.causation_id as "causationId", o.retry_count as "retryCount", ${iso(sql, sql`o.next_retry_at`)} as "nextRetryAt",
   ${iso(sql, sql`o.deliver_at`)} as "deliverAt", ${iso(sql, sql`o.created_at`)} as "createdAt",
   ${iso(sql, sql`o.published_at`)} as "publishedAt", ${iso(sql, sql`o.abandoned_at`)} as "abandonedAt",
-  greatest(0, extract(epoch from clock_timestamp() - o.created_at) * 1000)::float8 as "ageMs", o.last_error as "lastError"`;
+  ${ageMs(sql, sql`o.created_at`)} as "ageMs", o.last_error as "lastError"`;
 
 /** Arrays as PostgreSQL writes them: the driver is not asked to know the types. Message ids have no index. */
 function among(sql: Sql, { rows, messages }: RowIds): Fragment {

@@ -2,6 +2,7 @@ import type { Fragment, Sql } from 'postgres';
 import type { OutboxConfig } from '../config/config.ts';
 import { MisconfiguredError } from '../runtime/errors.ts';
 import type { OutboxStats, OutboxStore } from './outbox.ts';
+import { ageMs } from './postgresql-due.ts';
 import { createPostgresqlLeases } from './postgresql-lease.ts';
 import type { ShardDeps } from './postgresql-shard.ts';
 import { createPostgresqlShard } from './postgresql-shard.ts';
@@ -55,7 +56,7 @@ function countOf(sql: Sql, table: Fragment, broker: string | null) {
         as pending,
       ${aside('failed')}::float8 as failed,
       ${aside('abandoned')}::float8 as abandoned,
-      (select case when count(*) > 0 then greatest(0, extract(epoch from clock_timestamp() - min(created_at)) * 1000) end
+      (select case when count(*) > 0 then ${ageMs(sql, sql`min(created_at) filter (where isfinite(created_at))`)} end
         from (
         (select created_at from ${table}
           where status = 'pending' and deliver_at is null and priority = 0 and ${target} order by id limit 1)
