@@ -25,10 +25,15 @@ export interface RelayDeps {
   readonly loop: LoopOptions;
 }
 
-/** The first poll of an outbox that has just run empty comes after this; each further one after twice the rest. */
-const firstRestMs = 2;
-const steps = 12;
-const idleMs = (emptyPolls: number): Millis => firstRestMs * 2 ** Math.min(emptyPolls, steps);
+/**
+ * Polls of an outbox that has just run empty: after 2 and 4 ms, then each 8 ms, for as long as the next message of a busy
+ * writer may be near; then after 64 ms, which is worth a hint (see hint.ts), and each further one after twice the rest.
+ */
+const shortRestsMs = [2, 4, 8, 8, 8, 8, 8, 8, 8];
+const longRestMs = 64;
+const steps = 16;
+const idleMs = (emptyPolls: number): Millis =>
+  shortRestsMs[emptyPolls] ?? longRestMs * 2 ** (Math.min(emptyPolls, steps) - shortRestsMs.length);
 
 const settled: Promise<void> = Promise.resolve();
 
