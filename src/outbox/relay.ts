@@ -36,6 +36,7 @@ const idleMs = (emptyPolls: number): Millis =>
   shortRestsMs[emptyPolls] ?? longRestMs * 2 ** (Math.min(emptyPolls, steps) - shortRestsMs.length);
 
 const settled: Promise<void> = Promise.resolve();
+const nothing: Promise<readonly OutboxRow[]> = Promise.resolve([]);
 
 /** A promise whose failure waits until somebody looks. */
 function started<T>(promise: Promise<T>): Promise<T> {
@@ -72,33 +73,48 @@ export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Gran
     const stop = AbortSignal.any([grant.signal, soft]);
     const inFlight = new Set<string>();
     let emptyPolls = 0;
+    let marking = settled;
+    /** Why marks came to nothing that nobody has waited for yet. */
+    let lost = null as Error | null;
+    const lose = (error: Error) => {
+      lost = error;
+      throw error;
+    };
 
-    /** Reads and publishes until a read comes back short; rests when there was nothing at all. */
+    /**
+     * Reads and publishes until a read comes back short; rests when there was nothing at all. The last marks may still be
+     * under way at its end: a commit that waits for the disk is no reason to leave new rows waiting.
+     */
     async function sweep(): Promise<Millis> {
       let carried = 0;
-      let marking = settled;
-      let next = started(read());
+      let next = nothing;
       try {
+        if (lost !== null) throw lost;
+        next = started(read());
         for (;;) {
           const rows = await next;
           carried += rows.length;
-          if (rows.length === 0 || stop.aborted) break;
+          if (rows.length === 0) break;
+          if (stop.aborted) {
+            await forget(next);
+            break;
+          }
           const full = rows.length >= batchSize;
           if (full) next = started(read());
           const marks = await publish(rows);
           await marking;
-          marking = started(mark(marks));
+          marking = started(mark(marks).catch(lose));
           if (marks.refused.length > 0) {
             // What was read meanwhile may hold rows that belong behind a refused one: it is read anew.
             await marking;
+            await forget(next);
             break;
           }
           if (!full) break;
         }
-        await marking;
-      } finally {
-        await Promise.allSettled([marking, next]);
-        inFlight.clear();
+      } catch (error) {
+        await forget(next);
+        throw error;
       }
       if (carried > 0) {
         emptyPolls = 0;
@@ -107,6 +123,14 @@ export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Gran
       await rest(Math.min(idleMs(emptyPolls), emptyPolls < steps ? pollEveryMs : maxPollEveryMs), stop);
       emptyPolls += 1;
       return 0;
+    }
+
+    /** Once nothing is under way any more, everything that is not marked may be read again. */
+    async function forget(next: Promise<unknown>): Promise<void> {
+      await Promise.allSettled([marking, next]);
+      marking = settled;
+      lost = null;
+      inFlight.clear();
     }
 
     async function read(): Promise<readonly OutboxRow[]> {
@@ -183,6 +207,7 @@ export function createRelay(config: OutboxConfig, deps: RelayDeps): (grant: Gran
     }
 
     await loop(sweep, stop, deps.loop);
+    await Promise.allSettled([marking]);
     // Where there are hints: whoever relays this shard next is the one to be woken.
     await rest(0, stop);
   };

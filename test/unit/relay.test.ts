@@ -6,6 +6,7 @@ import type { OutboxConfig } from '../../src/config/config.ts';
 import { decode } from '../../src/message/codec.ts';
 import type { NewMessage } from '../../src/message/compose.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory-outbox.ts';
+import type { Outbox, OutboxStore } from '../../src/outbox/outbox.ts';
 import { createShards } from '../../src/outbox/shards.ts';
 import { UnavailableError } from '../../src/runtime/errors.ts';
 import { toFailure } from '../../src/runtime/failure.ts';
@@ -40,11 +41,13 @@ const event = (id: string, n: number, options = {}): NewMessage => ({
 });
 
 type Publish = Broker['publish'];
+type Mark = Outbox['published'];
 
 function given(
   changes: Partial<OutboxConfig> = {},
   wrap: (publish: Publish) => Publish = (publish) => publish,
   partitioned: ReadonlyMap<string, string> = new Map(),
+  wrapMark: (mark: Mark) => Mark = (mark) => mark,
 ) {
   const clock = createManualClock(1_000_000);
   const events = createEvents();
@@ -64,10 +67,17 @@ function given(
     return results;
   };
   const broker: Broker = { ...inline, publish: wrap(recording) };
+  const store: OutboxStore = {
+    ...outbox,
+    shard(...place) {
+      const shard = outbox.shard(...place);
+      return { ...shard, published: wrapMark(shard.published) };
+    },
+  };
   const start = (owner: string) => {
     const soft = new AbortController();
     const shards = createShards(settings, {
-      store: outbox,
+      store,
       broker,
       target: null,
       partitioned,
@@ -115,6 +125,46 @@ describe('the relay', () => {
     await clock.advance(100);
     assert.deepEqual(sent, ['a0', 'a1', 'a2', 'a3', 'a4', 'a5', 'a6', 'a7']);
     assert.deepEqual(await outbox.stats(null), { pending: 0, failed: 0, abandoned: 0, oldestPendingMs: null });
+    await relay.stop();
+  });
+
+  it('sends new rows while the marks of the last ones wait for the disk', async () => {
+    const held: (() => void)[] = [];
+    const slowly = (mark: Mark): Mark =>
+      async function later(ids) {
+        await new Promise<void>((resolve) => held.push(resolve));
+        await mark(ids);
+      };
+    const { clock, outbox, sent, start } = given({}, undefined, undefined, slowly);
+    const relay = start('a');
+    outbox.add([event('o1', 1)]);
+    await clock.advance(50);
+    outbox.add([event('o1', 2)]);
+    await clock.advance(50);
+    assert.deepEqual(sent, ['o11', 'o12']);
+    for (let marks = 0; marks < 2; marks += 1) {
+      held.shift()?.();
+      await clock.advance(50);
+    }
+    assert.equal((await outbox.stats(null)).pending, 0);
+    await relay.stop();
+    assert.deepEqual(sent, ['o11', 'o12']);
+  });
+
+  it('sends again what could not be marked', async () => {
+    let failures = 1;
+    const failing = (mark: Mark): Mark =>
+      async function lost(ids) {
+        failures -= 1;
+        if (failures >= 0) throw new UnavailableError('database_timeout', 'no answer');
+        await mark(ids);
+      };
+    const { clock, outbox, sent, start } = given({}, undefined, undefined, failing);
+    const relay = start('a');
+    outbox.add([event('o1', 1)]);
+    await clock.advance(5_000);
+    assert.deepEqual(sent, ['o11', 'o11']);
+    assert.equal((await outbox.stats(null)).pending, 0);
     await relay.stop();
   });
 
