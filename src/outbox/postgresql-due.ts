@@ -16,8 +16,6 @@ export interface ReadRow extends Omit<OutboxRow, 'dataText' | 'metadataText' | '
   readonly shards: string;
   /** Whether there are rows with a priority other than 0: then those that are read are not the ones to be published. */
   readonly prioritized: boolean;
-  /** Whether a row has been refused and may hold others back. */
-  readonly failing: boolean;
   /** The size of a row whose texts are left out, else null. */
   readonly tooLarge: number | null;
   readonly dataText: string | null;
@@ -66,19 +64,17 @@ export function among(
       and ${notAmong(sql, inFlight)} ${notHeldBack}`;
 }
 
-export interface ReadOldest extends ReadRows {
-  /** Pending rows with ids up to this are left out; a bigint as text. */
-  readonly after: string;
-}
-
 /**
  * The oldest rows that are due and have no priority. Three branches, each with a partial index of its own: pending,
  * scheduled and now due, failed and now due. A row is held back while an earlier one of its stream has failed.
+ *
+ * From the front each time, never behind the last row that was read: of two rows of one stream, both committed since, the
+ * earlier may stand before that place and the later behind it, which would then be published first.
  */
 export function selectOldest(
   sql: Sql,
   schema: string,
-  { limit, inFlight, after }: ReadOldest,
+  { limit, inFlight }: ReadRows,
   config: DueConfig,
   place: DuePlace,
 ) {
@@ -86,7 +82,7 @@ export function selectOldest(
   const branch = (state: Fragment) => sql`(
     select ${columns(sql)} from ${table} o where ${state} and ${among(sql, table, inFlight, config, place)}
     order by o.id limit ${limit})`;
-  const rows = sql`${branch(sql`${plain(sql)} and o.id > ${after}::text::bigint`)} union all ${branch(scheduled(sql))} union all ${branch(failed(sql))}
+  const rows = sql`${branch(plain(sql))} union all ${branch(scheduled(sql))} union all ${branch(failed(sql))}
     order by id limit ${limit}`;
   return selectBodies(sql, schema, rows, config, place);
 }
@@ -123,7 +119,6 @@ function selectBodies(
   return sql<ReadRow[]>`
     select setting.value::text as shards,
       exists (select from ${sql(schema)}.outbox o where ${prioritized(sql)} and ${targetOf(sql, 'o', place)}) as prioritized,
-      exists (select from ${sql(schema)}.outbox f where f.status = 'failed' and ${targetOf(sql, 'f', place)}) as failing,
       due.id, due.message_id as "messageId", due.stream_name as stream, due.category,
       due.priority, due.partition_key as "partitionKey", due.retry_count::float8 + 1 as attempt,
       ${ageMs(sql, sql`due.created_at`)} as "ageMs",

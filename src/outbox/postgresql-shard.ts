@@ -7,7 +7,6 @@ import type { Emit } from '../telemetry/event.ts';
 import type { Outbox, OutboxRow, ReadRows, Refusal } from './outbox.ts';
 import type { DueConfig, DuePlace, ReadRow } from './postgresql-due.ts';
 import { bigints, selectOldest, selectThese } from './postgresql-due.ts';
-import { createPlaces } from './postgresql-places.ts';
 import { createPrioritized } from './postgresql-prioritized.ts';
 import { tooLarge } from './too-large.ts';
 
@@ -35,7 +34,6 @@ export function createPostgresqlShard(config: ShardConfig, place: ShardPlace, de
   const { shards, leaseName } = place;
   const { database, emit } = deps;
   const choose = createPrioritized(config, place, deps);
-  const places = createPlaces();
   let prioritized = false;
   const table = (sql: Sql) => sql`${sql(database.schema)}.outbox`;
 
@@ -70,11 +68,8 @@ export function createPostgresqlShard(config: ShardConfig, place: ShardPlace, de
   /** One statement while no row has a priority, which each answer tells; else one more to choose them. */
   async function readRows(request: ReadRows): Promise<readonly ReadRow[]> {
     if (!prioritized) {
-      const after = places.next(request);
-      const oldest = await database.bounded((sql) =>
-        selectOldest(sql, database.schema, { ...request, after }, config, place),
-      );
-      if (!noted(oldest)) return places.seen(oldest);
+      const oldest = await database.bounded((sql) => selectOldest(sql, database.schema, request, config, place));
+      if (!noted(oldest)) return oldest;
     }
     const ids = await choose(request);
     const chosen = await database.bounded((sql) => selectThese(sql, database.schema, ids, config, place));
