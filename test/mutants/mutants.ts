@@ -117,12 +117,22 @@ export const mutants: readonly Mutant[] = [
     harm: 'rows that commit after those with higher ids are never published',
     edits: [
       {
-        file: 'src/outbox/postgresql-places.ts',
-        from: 'if (inFlight.length === 0 || reads % readsBetweenFronts === 0) after = front;',
-        to: 'if (inFlight.length === 0 && reads === 1) after = front;',
+        file: 'src/outbox/postgresql-shard.ts',
+        from: '  let prioritized = false;\n',
+        to: '  let prioritized = false;\n  let passed = 0n;\n',
+      },
+      {
+        file: 'src/outbox/postgresql-shard.ts',
+        from: '      if (!noted(oldest)) return oldest;\n',
+        to: `      if (!noted(oldest)) {
+        const later = oldest.filter(({ id }) => id === null || BigInt(id) > passed);
+        for (const { id } of later) if (id !== null) passed = BigInt(id);
+        return later;
+      }
+`,
       },
     ],
-    check: { file: 'test/unit/outbox-places.test.ts', tests: '' },
+    check: { file: 'test/integration/outbox-order.test.ts', tests: 'a late commit with an early id is not skipped' },
   },
   {
     name: 'outage burns attempts',
